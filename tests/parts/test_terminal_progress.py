@@ -16,7 +16,7 @@ from rich.console import Console as Terminal
 from discl.core.progress import DENOISING, TRAINING, TimeLeft, WorkClock
 from discl.core.text import echo, terminal_width
 from discl.parts.trackers.base.display import Display, close_display, display
-from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
+from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left, spell_spent
 from discl.parts.trackers.console import Console
 from discl.testing import TrackerContract
 from tests.terminal import screen_of, shown
@@ -24,7 +24,7 @@ from tests.terminal import screen_of, shown
 CONTRACT = TrackerContract()
 WIDTHS = [20, 40, 60, 80, 100, 120, 160, 200]
 ROWS = [
-    ProgressRow("cifar10_lt, smoke", "2/9 runs", "1:40 + training", "0:58", share=0.25),
+    ProgressRow("cifar10_lt, smoke", "2/9 runs", "1:40 + training", "0:58 spent", share=0.25),
     ProgressRow(
         "  real_rebalanced, seed 12", "7/18 epochs", "", note="level 30%, best val/acc 41.2%"
     ),
@@ -47,6 +47,8 @@ def test_no_row_is_cut_at_any_width(width: int) -> None:
     assert "seed 12" in text
     for whole in ("2/9 runs", "1:40 + training", "0:58", "level 30%, best val/acc 41.2%"):
         assert whole in text or whole.split()[-1] not in text.split()
+    if "0:58 spent" in text:
+        assert text.index("0:58 spent") < text.index("1:40 + training")  # one order, both labelled
     if width >= 60:
         assert "━" in text
         assert "2/9 runs" in text
@@ -65,6 +67,7 @@ def test_times_are_spelt_as_people_read_them() -> None:
         "2:03:10",
         "4 days 3 h",
     ]
+    assert spell_spent(65) == "1:05 spent"
     assert spell_left(TimeLeft(65, True)) == "1:05 left"
     assert spell_left(TimeLeft(65, False, (TRAINING,))) == "1:05 + training"
     assert spell_left(TimeLeft(0, False, (TRAINING,))) == "training left"

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from discl.core.progress import TimeLeft, WorkClock, tell_of_stops
 from discl.core.text import console
-from discl.parts.trackers.base.rows import ProgressRow, fitted, spell, spell_left
+from discl.parts.trackers.base.rows import ProgressRow, fitted, spell_left, spell_spent
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -158,7 +158,7 @@ class Display:
                     self._title,
                     whole.count,
                     left,
-                    spell(now_s - whole.began_s),
+                    spell_spent(now_s - whole.began_s),
                     # beside the rest, where it goes first when there is no room
                     note="time left unknown" if not left and share < 1 else "",
                     share=share,
@@ -170,7 +170,7 @@ class Display:
             else:
                 share = min(1.0, doing.done / max(1, doing.total))
                 left = spell_left(doing.time_left())
-                elapsed = spell(now_s - doing.began_s)
+                elapsed = spell_spent(now_s - doing.began_s)
                 rows.append(ProgressRow(name, doing.count, left, elapsed, doing.note, share))
         return rows
 

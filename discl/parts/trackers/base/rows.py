@@ -43,6 +43,11 @@ def spell(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02}"
 
 
+def spell_spent(seconds: float) -> str:
+    """A time that is over, told from the time left."""
+    return f"{spell(seconds)} spent"
+
+
 def spell_left(left: TimeLeft | None) -> str:
     """The time left in words, and what comes on top of it; "" where nothing is known of it.
 
@@ -113,5 +118,5 @@ def _widths(rows: list[ProgressRow], width: int) -> dict[str, int]:
             room -= needed[column] + GAP
     if "bar" in kept:
         needed["bar"] += min(room, MOST_BAR - LEAST_BAR)
-    order = ("name", "bar", "count", "left", "elapsed", "note")
+    order = ("name", "bar", "count", "elapsed", "left", "note")
     return {column: needed[column] for column in order if column in kept}
