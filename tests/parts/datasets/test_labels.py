@@ -80,7 +80,8 @@ def test_the_most_frequent_spelling_of_a_class_is_taken_in_any_order_of_the_rows
     contents = cleaned(listed(labels))
     assert set(column(contents)) == {"zebra", "GNU", "giant_panda"}
     assert set(column(cleaned(listed(labels[::-1])))) == {"zebra", "GNU", "giant_panda"}
-    (remark,) = contents.remarks
+    blanks, remark = contents.remarks
+    assert "'zebra ' (1) is 'zebra'" in blanks
     assert "differ only in case" in remark
     assert "'zebra' (2), 'Zebra' (1)" in remark
 
@@ -157,6 +158,13 @@ def test_numbers_of_the_list_are_kept_without_classes_that_have_no_photo() -> No
     assert contents.names == ("zebra", "ant", "new")
     assert "1 class of 3 have no photo" in contents.remarks[0]
     assert "1 label not among the 3 listed classes" in contents.remarks[1]
+
+
+def test_names_that_are_one_without_blanks_around_them_are_told() -> None:
+    told = cleaned(listed(["Deer ", *["Deer"] * 3, " bird", "fox"])).remarks
+    assert told == (
+        "class names with blanks or signs around them are the same without: 'Deer ' (1) is 'Deer'",
+    )
 
 
 def test_a_missing_group_is_no_group() -> None:

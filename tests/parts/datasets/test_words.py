@@ -59,6 +59,8 @@ def test_what_was_turned_into_words_is_said() -> None:
     (remark,) = named(["n02391049", "lion"]).remarks
     assert remark == "1 class name of ids or Latin turned into English words: n02391049 = zebra"
     assert named(["zebra", "red_fox"]).remarks == ()
+    (remark,) = named(["Deer", "fox"]).remarks
+    assert remark == "1 class name in small letters, for prompts: Deer = deer"
 
 
 def test_names_without_words_are_told_with_the_file_to_write() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from discl.parts.datasets.manifest.cleaning.gaps import (
 from discl.parts.datasets.manifest.cleaning.same_names import one_spelling
 from discl.parts.datasets.manifest.cleaning.spelling import are_tidy, spelling_key, tidy
 from discl.parts.datasets.manifest.cleaning.whole_numbers import whole_numbers
-from discl.parts.datasets.manifest.columns import coded, replaced, some
+from discl.parts.datasets.manifest.columns import Coded, coded, replaced, some
 from discl.parts.datasets.manifest.rows import Contents
 
 
@@ -102,15 +102,31 @@ def numbered(contents: Contents) -> Contents:
 def _tidied(contents: Contents) -> Contents:
     """Contents whose texts are trimmed, in one Unicode form, with single blanks."""
     rows = contents.rows
+    remarks = []
     for name in ("label", "split", "group", "sequence"):
         column = coded(rows[name])
         if not are_tidy(column.distinct):
             texts = [tidy(value) for value in column.values]
             rows = replaced(rows, name, column.column(texts))
+            remarks += _merged(column, texts, "class name" if name == "label" else name)
     names = None
     if contents.names is not None:
         names = _distinct_names(contents.names, coded(contents.rows["label"]).values)
-    return replace(contents, rows=rows, names=names)
+    tidied = replace(contents, names=names)
+    return tidied.with_rows(rows, *remarks)
+
+
+def _merged(column: Coded, texts: Sequence[str], what: str) -> list[str]:
+    """A sentence where a value is one of others once it is tidy."""
+    of_text = Counter(texts)
+    told = [
+        f"{value!r} ({count:,}) is {text!r}"
+        for value, count, text in zip(column.values, column.counts, texts, strict=True)
+        if value != text and of_text[text] > 1 and count
+    ]
+    if not told:
+        return []
+    return [f"{what}s with blanks or signs around them are the same without: {some(told)}"]
 
 
 def _distinct_names(names: Sequence[str], used: Collection[str]) -> tuple[str, ...]:

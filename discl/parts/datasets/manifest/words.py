@@ -138,6 +138,15 @@ def _remarks(
             f" ({some(latin)}): prompts have them as they are, unless dataset.names ="
             ' "names.json" says otherwise: {"Latin name": "English name"}'
         )
+    small = [
+        f"{old} = {new}"
+        for old, new in zip(written, names, strict=True)
+        if old != new and old.lower() == new and not _looks_latin(_species(old), new)
+    ]
+    if small:
+        remarks.append(
+            f"{counted(len(small), 'class name')} in small letters, for prompts: {some(small)}"
+        )
     if unspoken := without_words(names):
         first = unspoken[0]
         remarks.append(

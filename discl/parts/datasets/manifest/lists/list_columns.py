@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.errors import UserError
-from discl.core.text import listed
+from discl.core.text import counted, listed
+from discl.parts.datasets.manifest.columns import some
 from discl.parts.datasets.manifest.lists.list_boxes import box_columns
 from discl.parts.datasets.manifest.lists.lookup import Finder, joined
 from discl.parts.datasets.manifest.lists.reading import SAMPLE, Columns
@@ -136,7 +137,7 @@ class _ColumnSearch:
         caption = self._named("caption") or self._usual("caption", CAPTION_COLUMNS, least=1)
         labels = self._labels()
         names = self._names(labels[0]) if len(labels) == 1 else ""
-        return ListColumns(
+        found = ListColumns(
             image,
             labels,
             names,
@@ -147,9 +148,14 @@ class _ColumnSearch:
             self._box(),
             folder,
             self.guessed,
-            tuple(self.decisions),
-            tuple(self.remarks),
         )
+        told = " ".join([*self.remarks, *(f"{each.choice} {each.why}" for each in self.decisions)])
+        unread = [name for name in self.sample if name.strip() and name not in found.used]
+        if unread := [name for name in unread if not re.search(rf"\b{re.escape(name)}\b", told)]:
+            self.remarks.append(
+                f"{counted(len(unread), 'column')} of {self.where} not used: {some(unread)}"
+            )
+        return found._replace(decisions=tuple(self.decisions), remarks=tuple(self.remarks))
 
     # -- by the user's word
 
