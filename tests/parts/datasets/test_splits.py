@@ -331,3 +331,31 @@ def test_a_split_for_which_nothing_is_left_is_told() -> None:
     assert not any("no photo for" in remark for remark in by_photo.remarks)
     with pytest.raises(UserError, match=r"no photo for val and test, as the photos .* three of"):
         assigned(contents([*photos(1), *photos(1, "dog")]), SplitRule())
+
+
+def test_groups_that_cannot_come_near_the_shares_are_told_with_the_way_out() -> None:
+    places = ["ridge"] * 311 + ["river"] * 169 + ["night"] * 120
+    rows = photos(600, group=lambda i: places[i])
+    found = assigned(contents(rows), SplitRule(split_by="group"))
+    (told,) = [each for each in found.remarks if "far from the shares asked for" in each]
+    for split, count in counts(found).items():
+        assert f"{split} {count} photos ({count / 600:.0%}, 1 group)" in told
+    assert "15% of each class was wanted for val and test" in told
+    assert "training sees a single group" in told
+    assert "dataset.split_by=photo" in told
+    assert "column split" in told
+    assert not any("cut from train" in remark for remark in found.remarks)
+    many = assigned(contents(photos(600, group=lambda i: f"c{i % 40}")), SplitRule())
+    assert not any("far from" in remark for remark in many.remarks)
+
+
+def test_a_share_of_groups_that_is_another_share_of_the_photos_is_told() -> None:
+    places = ["Ridge-1"] * 311 + ["River-2"] * 169 + ["Night-3"] * 120
+    rows = photos(600, group=lambda i: places[i])
+    found = assigned(contents(rows), SplitRule(ood_groups=0.2))
+    held = counts(found)[UNSEEN]
+    (told,) = [each for each in found.remarks if "is a share of the groups" in each]
+    assert f"holds out {held / 600:.0%} of the photos" in told
+    assert 'such as dataset.ood_groups=["Night-3"] with 120 photos (20%)' in told
+    alike = assigned(contents(photos(60, group=lambda i: f"c{i % 6}")), SplitRule(ood_groups=0.2))
+    assert not any("is a share of the groups" in remark for remark in alike.remarks)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from discl.core.interfaces import Ints
 
+_FAR = 1.5  # times too many or too few photos
+_FEW_PHOTOS = 5
 _PASSES = 3  # over the units; a later one fills what an earlier one made room for
 
 
@@ -169,6 +171,15 @@ class _Cut:
         self.is_taken[unit] = sign > 0
         for label, size in self.parts[self.starts[unit] : self.starts[unit + 1]]:
             self.got[label] += sign * size
+
+
+def is_far(got: int, wanted: float) -> bool:
+    """Whether a part has over half as many photos again as was wanted, or under two thirds.
+
+    A few photos more or less are never far.
+    """
+    off = abs(got - wanted) >= _FEW_PHOTOS
+    return off and not wanted / _FAR <= got <= wanted * _FAR
 
 
 def shortfalls(labels: Ints, taken: NDArray[np.bool_], share: float) -> list[int]:

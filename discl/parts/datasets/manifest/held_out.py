@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discl.core.errors import UserError, unknown
-from discl.parts.datasets.base.cutting import hashes_of
+from discl.core.text import counted
+from discl.parts.datasets.base.cutting import hashes_of, is_far
 from discl.parts.datasets.base.survey import examples
 from discl.parts.datasets.manifest.columns import Coded, coded, replaced
 from discl.parts.datasets.manifest.rows import Contents, Decision
@@ -42,7 +43,7 @@ def with_held_out(
         return contents, pictures
     groups = coded(contents.rows["group"])
     names = sorted(groups.values)
-    chosen = _share_of(names, wanted) if isinstance(wanted, float) else wanted
+    chosen = share_of(names, wanted) if isinstance(wanted, float) else wanted
     held = np.zeros(len(contents.rows), bool)
     for name in chosen:
         held |= _rows_of(contents, name, groups)
@@ -55,6 +56,8 @@ def with_held_out(
         f"held out as {UNSEEN}: {int(held.sum())} photo(s) of {len(chosen)} group(s)"
         f" ({', '.join(chosen) if len(chosen) <= 20 else examples(chosen)})"
     ]
+    if isinstance(wanted, float) and is_far(int(held.sum()), wanted * len(held)):
+        remarks.append(_far_off(groups, chosen, wanted, float(held.mean())))
     sequences = coded(contents.rows["sequence"])
     is_held = np.zeros(len(sequences) + 1, bool)  # the last is of photos without a sequence
     is_held[sequences.codes[held]] = True
@@ -81,8 +84,28 @@ def with_held_out(
     return contents.with_rows(kept, *remarks).decided(decision), left
 
 
-def _share_of(names: list[str], share: float) -> tuple[str, ...]:
-    """A share of the groups, at least one and never all, by the hash of their names."""
+def _far_off(groups: Coded, chosen: tuple[str, ...], share: float, held: float) -> str:
+    """A sentence where a share of the groups has another share of the photos."""
+    photos = dict(zip(groups.values, groups.counts, strict=True))
+    wanted = share * len(groups.codes)
+    nearest = min(sorted(photos), key=lambda name: abs(photos[name] - wanted))
+    told = (
+        f"dataset.ood_groups = {share:g} is a share of the groups, and holds out {held:.0%} of the"
+        " photos, as groups differ in size; name groups to hold out others"
+    )
+    if len(chosen) > 1 or nearest in chosen:
+        return told
+    return (
+        f'{told}, such as dataset.ood_groups=["{nearest}"] with {counted(photos[nearest], "photo")}'
+        f" ({photos[nearest] / len(groups.codes):.0%})"
+    )
+
+
+def share_of(names: list[str], share: float) -> tuple[str, ...]:
+    """A share of the groups, at least one and never all, by the hash of their names.
+
+    Raises UserError where there are fewer than two.
+    """
     if len(names) < 2:
         raise UserError(
             f"dataset.ood_groups = {share}: there are {len(names)} group(s) to choose from; it"

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from discl.core.errors import UserError
 from discl.core.interfaces import Ints
-from discl.core.text import listed
+from discl.core.text import counted, listed
 from discl.files.contents import Digests
 from discl.parts.datasets.base.cutting import (
     Hashes,
     cut_units,
     hashes_of,
+    is_far,
     shortfalls,
     units_of,
 )
@@ -145,8 +146,9 @@ def _cut(
     if cut := [name for name in missing if name not in none]:
         remarks.insert(
             0,
-            f"cut from train: {' and '.join(cut)}, {rule.share:.0%} of each class, by the hash of"
-            f" the names{kinds[by]}",
+            _far_off(contents, found, rule.share, by)
+            or f"cut from train: {' and '.join(cut)}, {rule.share:.0%} of each class, by the hash"
+            f" of the names{kinds[by]}",
         )
     if none:
         what, way_out = "photos", "three of a class are the least for train, val and test"
@@ -166,6 +168,35 @@ def _cut(
     for name, rows in found.items():
         contents = with_split(contents, name, rows)
     return contents.with_rows(contents.rows, *([told] if told else []), *remarks)
+
+
+def _far_off(contents: Contents, found: dict[str, NDArray[np.bool_]], share: float, by: str) -> str:
+    """What was wanted of each split and what it came to, "" where whole units come near it."""
+    splits = coded(contents.rows["split"])
+    left = splits.codes == splits.values.index("train")
+    photos, is_far_off = int(left.sum()), False
+    for rows in found.values():
+        is_far_off |= is_far(int(rows.sum()), share * int(left.sum()))
+        left &= ~rows
+    if not by or not is_far_off:
+        return ""
+    units = coded(contents.rows[by])
+    of = {
+        name: len(np.unique(units.codes[rows & (units.codes >= 0)]))
+        for name, rows in {"train": left, **found}.items()
+    }
+    came_to = listed(
+        f"{name} {int(rows.sum()):,} photos ({rows.sum() / photos:.0%}, {counted(of[name], by)})"
+        for name, rows in {"train": left, **found}.items()
+    )
+    alone = f"; training sees a single {by}" if of["train"] == 1 else ""
+    return (
+        f"far from the shares asked for: {share:.0%} of each class was wanted for"
+        f" {' and '.join(found)}, and the {len(units)} {by}s, kept whole, come to"
+        f" {came_to}{alone}. dataset.split_by=photo cuts photo by photo, near the shares, but then"
+        f" photos of one {by} are in train and in test, and results are too good for new {by}s;"
+        " or give splits of your own in a column split of the list"
+    )
 
 
 def _unit_column(contents: Contents, rule: SplitRule) -> tuple[str, str]:
