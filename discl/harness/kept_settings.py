@@ -36,7 +36,7 @@ def keep_settings(
             wanted[scale] = load(source, scale, settings)
         except UserError:  # the settings are for another scale
             continue
-    tree = _tree(source, settings, next(iter(wanted.values())))
+    tree = _tree(source, name, settings, next(iter(wanted.values())))
     words = ["discl", "init", "--from", source, name]
     told = typed(*words, *(word for setting in settings for word in ("--set", setting)))
     lines = [f"# Written by `{printable(told)}`; the runs of equal settings are shared.", ""]
@@ -55,10 +55,13 @@ def _compared(bench: Benchmark) -> dict[str, Any]:
     return {key: value for key, value in bench.model_dump().items() if key not in _OF_FILE}
 
 
-def _tree(source: str, settings: Sequence[str], wanted: Benchmark) -> toml.Tree:
+def _tree(source: str, name: str, settings: Sequence[str], wanted: Benchmark) -> toml.Tree:
     """The tables of the new file: one that is based on another is copied, as bases have no base."""
     own = toml.read(search_path.files("benchmarks")[source])
     tree: toml.Tree = own if "based_on" in own else {"based_on": source}
+    tree = {**tree, "title": name}  # so that its table is told from that of the source
+    for table in tree.get("scale", {}).values():
+        table.pop("title", None)
     known = wanted.model_dump()
     for setting in settings:
         for path in presets.paths(*toml.parse_setting(setting)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,27 @@ from discl.core.registry import bind, names
 from discl.core.text import listed, printable, typed
 from discl.files.disk import write_text
 from discl.files.disks.errors import clear_disk_errors
+from discl.parts.datasets.base.cutting import is_far
+from discl.parts.datasets.manifest.held_out import share_of
 
 HARD_BELOW = (20, 50, 100)  # training photos of a class
 LONGEST_NAME = 100  # letters; names of files that are made of it are longer, and may have 255
 _MOST_GROUPS = 10  # that are named in the file
 _MOST_REMARKS = 30
+_HELD_OUT = 0.2  # of the groups, as a suggestion
 
 
 def benchmark_name(folder: Path, into: Path = Path("benchmarks")) -> str:
     """A name for the benchmark of a folder: its own in lower case, and none that is taken."""
+    name = _name_of(folder)
+    return f"my_{name}" if name in _taken(into) else name
+
+
+def _name_of(folder: Path) -> str:
+    """The name of a folder in the letters that a benchmark's name may have."""
     plain = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_")
     name = plain if plain[:1].isalpha() else f"photos_{plain}".rstrip("_")
-    name = name[:LONGEST_NAME].rstrip("_")
-    return f"my_{name}" if name in _taken(into) else name
+    return name[:LONGEST_NAME].rstrip("_")
 
 
 def new_path(name: str, into: Path = Path("benchmarks")) -> Path:
@@ -123,7 +131,9 @@ def _lines(
     yield from _understood(dataset)
     yield 'based_on = "folder"'
     if "title" not in others:
-        yield f"title = {toml.to_toml(printable(folder.absolute().name))}"
+        # a name of one's own tells apart what several benchmarks of one folder show
+        own = printable(folder.absolute().name) if name == _name_of(folder) else name
+        yield f"title = {toml.to_toml(own)}"
     tables = {key: value for key, value in others.items() if isinstance(value, Mapping)}
     yield from toml.lines({key: value for key, value in others.items() if key not in tables})
     yield ""
@@ -164,15 +174,43 @@ def _suggested(dataset: InFiles, settings: Mapping[str, Any]) -> Iterator[str]:
     """Settings that people often want next, as comments."""
     groups = getattr(dataset, "group_names", ())
     if groups and "ood_groups" not in settings:
-        named = [printable(group) for group in groups[:_MOST_GROUPS]]
+        photos = _photos_of_groups(dataset, len(groups))
+        named = [
+            f"{printable(group)} ({count:,} photos)"
+            for group, count in zip(groups[:_MOST_GROUPS], photos, strict=False)
+        ]
         more = ["more"] if len(groups) > _MOST_GROUPS else []
-        yield f"# {len(groups)} groups: {listed([*named, *more])}. To hold a fifth of them out, so"
-        yield "# that the table has photos of places which training never saw:"
-        yield "# ood_groups = 0.2"
+        chosen, value = _to_hold_out(groups, photos)
+        held = sum(photos[groups.index(group)] for group in chosen)
+        yield f"# {len(groups)} groups: {listed([*named, *more])}."
+        yield "# To hold some out, so that the table has photos of places which training never saw;"
+        yield (
+            f"# this takes {len(chosen)} of {len(groups)} groups, with {held:,} photos"
+            f" ({held / max(1, sum(photos)):.0%} of those with a group):"
+        )
+        yield f"# ood_groups = {toml.to_toml(value)}"
     if not groups and not {"group_column", "groups", "group_level"} & settings.keys():
         yield "# what belongs together, such as the camera, so that no burst lies in two splits:"
         yield '# group_column = "camera"    # of a list of the photos'
         yield '# groups = "groups.csv"      # a CSV with the columns path and group'
+
+
+def _photos_of_groups(dataset: InFiles, count: int) -> list[int]:
+    """Photos of each group, over all splits."""
+    groups = np.concatenate([dataset.listing(split).groups for split in dataset.splits])
+    counts: list[int] = np.bincount(groups[groups >= 0], minlength=count).tolist()
+    return counts
+
+
+def _to_hold_out(groups: Sequence[str], photos: Sequence[int]) -> tuple[Sequence[str], Any]:
+    """(groups, setting) that come near a fifth of the photos: of few groups one is named."""
+    chosen = share_of(sorted(groups), _HELD_OUT) if len(groups) > 1 else ()
+    held = sum(photos[groups.index(group)] for group in chosen)
+    if chosen and not is_far(held, _HELD_OUT * sum(photos)):
+        return chosen, _HELD_OUT
+    wanted = _HELD_OUT * sum(photos)
+    _, nearest = min(zip(photos, groups, strict=True), key=lambda pair: abs(pair[0] - wanted))
+    return (nearest,), [nearest]
 
 
 def _hard(dataset: InFiles) -> Iterator[str]:

@@ -37,6 +37,15 @@ def test_a_kept_benchmark_has_the_runs_of_the_settings_it_keeps(source: str) -> 
 def test_what_is_kept_can_be_kept_again_with_more_under_another_name() -> None:
     keep_settings("cifar10_lt", "first", ["generator.name=blend", "generator.steps=20"])
     keep_settings("first", "second", ["generator.steps=30"])
+    assert [load(name).title for name in ("first", "second")] == ["first", "second"]
+    keep_settings("cifar100_lt_ir10", "titled", ['title="Mine"'])
+    keep_settings("cifar100_lt_ir10", "third", [])
+    assert {
+        load(name, scale).title for name in ("titled", "third") for scale in ("smoke", "paper")
+    } == {
+        "Mine",
+        "third",
+    }
     assert load("second").generator == {"name": "blend", "steps": 30}
     assert load("first").generator == {"name": "blend", "steps": 20}
 

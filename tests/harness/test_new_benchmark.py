@@ -58,6 +58,37 @@ def test_a_folder_becomes_a_benchmark_that_needs_no_settings(photos: Path) -> No
     assert not re.search(r"^ ?lion ", with_setting, re.M)
 
 
+def test_of_two_benchmarks_of_one_folder_the_title_of_each_is_its_own(photos: Path) -> None:
+    _said("init", photos.name)
+    _said("init", photos.name, "night")
+    assert load("zebras_at_night").title.startswith("Zebras")
+    assert load("night").title == "night"
+
+
+def test_the_groups_to_hold_out_are_said_with_their_photos(tmp_path: Path, photos: Path) -> None:
+    for camera, count in (("a", 30), ("b", 12), ("c", 24)):
+        for label in ("fox", "elk"):
+            (tmp_path / "traps" / label).mkdir(parents=True, exist_ok=True)
+            for number in range(count // 2):
+                picture = photos / "zebra" / f"{number}.png"
+                name = f"{camera}_{number}.png"
+                (tmp_path / "traps" / label / name).write_bytes(
+                    picture.read_bytes() + name.encode()
+                )
+    lines = [
+        f"{label}/{path.name},{label},{path.name[0]},{number}"
+        for label in ("fox", "elk")
+        for number, path in enumerate(sorted((tmp_path / "traps" / label).iterdir()))
+    ]
+    (tmp_path / "traps" / "list.csv").write_text("\n".join(["file,label,camera,date", *lines]))
+    said = " ".join(_said("init", "traps").replace("\n#", " ").split())
+    assert "3 groups: a (30 photos), b (12 photos) and c (24 photos)" in said
+    assert (
+        "this takes 1 of 3 groups, with 12 photos (18% of those with a group): ood_groups" in said
+    )
+    assert "1 column of list.csv not used: date" in said
+
+
 def test_what_is_set_is_kept(photos: Path) -> None:
     assert "written" in _said("init", photos.name, "--name", "mine", "--set", "dataset.share=0.25")
     assert load("mine").dataset["share"] == 0.25
