@@ -18,6 +18,7 @@ class LearnedWord(NamedTuple):
     token: str  # as prompts write it
     file: str  # of safetensors, in the folder
     sha256: str  # of that file
+    label: int | None = None  # of the class; older lists do not say it
 
 
 class LearnedWords(NamedTuple):

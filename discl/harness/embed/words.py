@@ -93,6 +93,7 @@ class Embedding:
         return {
             "version": VERSION,
             "weights": generator.identity()["weights"],
+            **_changed(generator),
             "scale": list(getattr(generator, "size", None) or ()),
             "photos": digest(photos),
             "size": [list(rule.size), rule.originals],
@@ -140,7 +141,7 @@ class Embedding:
             write_text(seal, sealed_text({"sha256": known}))
         else:
             stepped(self.recipe.steps)
-        return LearnedWord(each.name, each.token, path.name, known)
+        return LearnedWord(each.name, each.token, path.name, known, each.label)
 
     def _train(self, each: _ClassPhotos, path: Path, stepped: Callable[[int], None]) -> None:
         from safetensors.torch import save_file
@@ -172,6 +173,21 @@ class Embedding:
         return WordTrainer(
             family, each.token, each.name, _resized(photos, generator.size), self.recipe
         )
+
+
+def _changed(generator: Any) -> dict[str, Any]:
+    """What a word depends on beside the checkpoint's files: adapters and roundings of its weights.
+
+    {} where there are none of them.
+    """
+    changed = dict[str, Any]()
+    if added := generator.additions.identity():
+        changed["added"] = added
+    if way := generator.additions.quantised.way:
+        changed["quantised"] = way
+    if generator.dtype != "float32":
+        changed["dtype"] = generator.dtype
+    return changed
 
 
 def _restore(trainer: WordTrainer, state: Path) -> None:
@@ -221,7 +237,7 @@ def _tokens(names: Sequence[str]) -> Iterator[str]:
     for place, name in enumerate(names):
         words = re.findall(r"[a-z0-9]+", name.lower())
         stem = "-".join(words)[:60] or f"class-{place}"
-        if stem in used:
+        while stem in used:  # "a-2" may be the name of another class
             stem = f"{stem}-{place}"
         used.add(stem)
         yield f"<{stem}>"

@@ -7,7 +7,7 @@ from typing import Any
 
 from discl.core.errors import UserError
 from discl.core.interfaces import CaptionContext
-from discl.files.networks.learned_words import read_words
+from discl.files.networks.learned_words import LearnedWord, read_words
 
 
 class DaFusion:
@@ -45,23 +45,31 @@ class DaFusion:
                 )
 
     @cached_property
-    def _tokens(self) -> dict[str, str]:
-        words = read_words(self.words, "prompts.words").words
-        return {word.name: word.token for word in words}
+    def _words(self) -> dict[str, list[LearnedWord]]:
+        """Words by the name of their class, which several classes may have."""
+        found = dict[str, list[LearnedWord]]()
+        for word in read_words(self.words, "prompts.words").words:
+            found.setdefault(word.name, []).append(word)
+        return found
 
     def identity(self) -> dict[str, Any]:
-        return {"tokens": self._tokens}
+        tokens = {name: words[-1].token for name, words in self._words.items()}
+        alike = [word for words in self._words.values() if len(words) > 1 for word in words]
+        by_label = {"labels": [[word.label, word.token] for word in alike]} if alike else {}
+        return {"tokens": tokens, **by_label}
 
     def choices(self, context: CaptionContext) -> tuple[str, ...]:
         """One prompt; raises UserError where no word was learned for the class."""
-        token = self._tokens.get(context.name)
-        if token is None:
+        words = self._words.get(context.name, [])
+        if len(words) > 1:  # classes of one name are told apart by their labels
+            words = [word for word in words if word.label == context.label]
+        if not words:
             raise UserError(
                 f"prompts.words = {self.words!r} has no word for {context.name!r}; run `discl"
                 " embed` for this benchmark: its hard photos are of other classes than those it was"
                 " run for"
             )
-        return (self.template.replace("{token}", token),)
+        return (self.template.replace("{token}", words[0].token),)
 
     def caption(self, context: CaptionContext) -> str:
         return self._caption.replace("{name}", context.name)

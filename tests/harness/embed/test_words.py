@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from discl.core.errors import UserError
 from discl.core.interfaces import CaptionContext, Request
 from discl.core.progress import no_progress
 from discl.core.registry import bind
+from discl.core.seals import sealed_text
 from discl.harness.embed.inversion import InversionRecipe
 from discl.harness.embed.words import Embedding
 from discl.harness.run.assembly import Bench
@@ -123,6 +125,47 @@ def test_what_cannot_be_learned_is_refused_before_any_work(
     result = CliRunner().invoke(main, ["embed", "cifar10_lt", *args], env=env)
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_words_learned_with_an_adapter_or_in_half_precision_are_others(
+    embedding: Any, tmp_path: Path
+) -> None:
+    lora = tmp_path / "lora.safetensors"
+    found = set()
+    for content in (b"one", b"two"):
+        lora.write_bytes(content)
+        found.add(embedding(f'generator.lora={{file="{lora}"}}').folder)
+    found |= {embedding("generator.dtype=bfloat16").folder, embedding().folder}
+    assert len(found) == 4
+
+
+def test_classes_of_one_name_and_of_names_with_numbers_have_words_of_their_own() -> None:
+    classes = ("a 2", "a", "a", "<b>", "b")
+    bench: Any = SimpleNamespace(
+        generator=bind("generators", "img2img", {}).build(),
+        hard=np.arange(5),
+        sources=SimpleNamespace(labels=np.arange(5), classes=classes),
+    )
+    tokens = [each.token for each in Embedding(bench, RECIPE).classes]
+    assert len(set(tokens)) == len(tokens)
+
+
+def test_classes_of_one_name_get_the_words_of_their_labels(tmp_path: Path) -> None:
+    words = [
+        {"name": "crane", "token": token, "file": "x", "sha256": "0", "label": label}
+        for token, label in (("<crane>", 3), ("<crane-1>", 8))
+    ]
+    (tmp_path / "words.json").write_text(sealed_text({"description": {}, "words": words}))
+    part = bind("prompts", "dafusion", {"words": str(tmp_path)}).build()
+    context = CaptionContext(3, "crane", ("a",), "photo")
+    assert part.choices(context) == ("a photo of <crane>",)
+    assert part.choices(context._replace(label=8)) == ("a photo of <crane-1>",)
+    with pytest.raises(UserError, match="has no word for 'crane'"):
+        part.choices(context._replace(label=5))
+    before = part.identity()
+    words[0]["label"], words[1]["label"] = 8, 3
+    (tmp_path / "words.json").write_text(sealed_text({"description": {}, "words": words}))
+    assert bind("prompts", "dafusion", {"words": str(tmp_path)}).build().identity() != before
 
 
 def test_a_folder_without_words_is_answered(tmp_path: Path) -> None:
