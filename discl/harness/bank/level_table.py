@@ -17,6 +17,8 @@ from discl.core.levels import (
     denoising_steps,
 )
 
+_MUCH = 0.15  # between a level and the signal it leaves, in shares
+
 
 @dataclass(frozen=True)
 class LevelRow:
@@ -150,3 +152,14 @@ def remarks(table: LevelTable) -> Iterator[str]:
             f"This scheduler shifts its noise with the size of images, here {table.size[0]} x"
             f" {table.size[1]}: at another --size a level is another noise."
         )
+    worst = max(table.levels, key=_apart)
+    if table.levels_as == "steps" and _apart(worst) > _MUCH:
+        yield (
+            f"Level {worst.level} leaves {100 * worst.signal:.0f} % of the signal; with `--set"
+            f" levels_as=signal` a level takes the step that leaves nearest to its own percentage."
+        )
+
+
+def _apart(row: LevelRow) -> float:
+    """Between a level and the signal it leaves, in shares."""
+    return abs(row.signal - row.level / 100)

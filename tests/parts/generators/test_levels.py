@@ -21,6 +21,8 @@ from discl.core.errors import UserError
 from discl.core.interfaces import Request
 from discl.core.levels import LevelCounting, LevelGrid, check_levels, denoising_steps, levels_made
 from discl.files.shipped import checkpoint_configs
+from discl.harness.bank.level_table import level_table, remarks
+from discl.parts.generators.base.families.flow import shift_of
 from discl.parts.generators.base.schedulers import SCHEDULERS
 from discl.parts.generators.img2img import Img2Img
 
@@ -105,6 +107,22 @@ def test_with_karras_sigmas_an_edit_of_30_percent_is_one_of_7(tmp_path: Path) ->
     )
     assert (plain.timestep / 1000, karras.timestep / 1000) == pytest.approx((0.26, 0.07), abs=0.005)
     assert (plain.signal, karras.signal) == pytest.approx((0.66, 0.93), abs=0.005)
+
+
+@pytest.mark.parametrize("levels_as", ["steps", "signal"])
+def test_levels_far_from_their_signal_are_told_of_the_setting_that_follows_it(
+    levels_as: str,
+) -> None:
+    spec = load("imagenet_lt", "paper", [f"levels_as={levels_as}"])
+    told = [said for said in remarks(level_table(spec)) if "levels_as=signal" in said]
+    assert len(told) == (levels_as == "steps")
+    assert all(said.startswith("Level 30 leaves 9 % of the signal") for said in told)
+
+
+def test_the_shift_of_a_grid_is_that_of_diffusers_to_the_last_bit() -> None:
+    for line in ((256, 4096, 0.5, 1.15), (256, 8192, 0.5, 0.9)):
+        for tokens in (4, 256, 1024, 1536, 4096, 9999):
+            assert shift_of(tokens, *line) == calculate_shift(tokens, *line)
 
 
 @pytest.mark.parametrize("size", [(512, 512), (768, 512), (1024, 1024)])

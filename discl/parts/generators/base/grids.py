@@ -1,4 +1,7 @@
-"""The grid of a checkpoint's scheduler, told from its folder: no weights are loaded."""
+"""The grid of a checkpoint's scheduler, told from its folder: no weights are loaded.
+
+Nor are diffusers' pipelines imported, which take as long as torch does.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import diffusers
-
 from discl.core.errors import UserError
 from discl.parts.generators.base.adapters.scheduler_arguments import with_arguments
 from discl.parts.generators.base.checkpoint_size import pixels_of_latent, sample_size
 from discl.parts.generators.base.descent import ERRORS, Grid
 from discl.parts.generators.base.families import SDXL, USUAL_LATENTS, Family, StableDiffusion
-from discl.parts.generators.base.loading import class_in, family_of
+from discl.parts.generators.base.families.named import class_in, family_of
 from discl.parts.generators.base.schedulers import check_kind, scheduler_for
 
 
@@ -54,6 +55,8 @@ def grid_of_folder(
 
 
 def _own(folder: Path, checkpoint: str) -> Any:
+    import diffusers
+
     path = folder / "scheduler"
     name = class_in(path, checkpoint)
     made_by: Any = getattr(diffusers, name, None)

@@ -46,9 +46,7 @@ class Flow(Family):
         if cls.hands_sigmas:
             options["sigmas"] = cls.sigmas(steps)
         if config.get("use_dynamic_shifting"):
-            from diffusers.pipelines.flux.pipeline_flux import calculate_shift
-
-            options["mu"] = calculate_shift(
+            options["mu"] = shift_of(
                 tokens,
                 config.get("base_image_seq_len", 256),
                 config.get("max_image_seq_len", 4096),
@@ -113,3 +111,13 @@ class PackedFlow(Flow):
         return self.pipeline._unpack_latents(  # type: ignore[no-any-return]
             prediction, height * factor, width * factor, factor
         )
+
+
+def shift_of(tokens: int, few: int, many: int, shift_of_few: float, shift_of_many: float) -> float:
+    """The grid's shift for so many tokens: on a straight line through two numbers of them.
+
+    As `calculate_shift` of diffusers' FLUX has it, to the last bit; that one is not called, since
+    its module imports networks that a table of levels has no use for.
+    """
+    slope = (shift_of_many - shift_of_few) / (many - few)
+    return tokens * slope + (shift_of_few - slope * few)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from discl.core.errors import UserError
-from discl.parts.generators.base.loading import class_in
+from discl.parts.generators.base.families.named import class_in
 from discl.parts.generators.base.pipelines.arguments import takes
 from discl.parts.generators.base.pipelines.forms import (
     EDITED_BY,
