@@ -378,17 +378,40 @@ def test_a_setting_that_makes_no_sense_is_named(given: dict[str, Any], says: str
 @pytest.mark.parametrize(
     ("library", "extra", "given"),
     [
-        ("peft", "lora", {"lora": [{"file": "a"}]}),
+        ("peft", "lora", {"lora": [{"file": "owner/a"}]}),
         ("torchao", "torchao", {"quantised": "torchao-int8"}),
         ("bitsandbytes", "bitsandbytes", {"quantised": "bitsandbytes-nf4"}),
         ("gguf", "gguf", {"gguf": "a.gguf"}),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(
-    library: str, extra: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    library: str,
+    extra: str,
+    given: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.chdir(tmp_path)
+    Path("a.gguf").touch()
     with pytest.raises(UserError, match=rf"needs {library}, .*pip install 'discl\[{extra}\]'"):
+        Img2Img(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"lora": [{"file": "/none/a.safetensors"}]},
+        {"lora": [{"file": "none/a.safetensors"}]},
+        {"lora": [{"file": "/none"}]},
+        {"gguf": "none.gguf"},
+    ],
+)
+def test_a_missing_file_is_named_before_the_library_that_would_read_it(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(UserError, match="no such"):
         Img2Img(**given)
 
 

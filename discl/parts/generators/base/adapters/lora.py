@@ -10,6 +10,7 @@ from discl.core.errors import UserError, reason
 from discl.files.weights import without_warnings
 from discl.parts.generators.base.adapters.libraries import check_library
 from discl.parts.generators.base.adapters.weight_files import (
+    check_local,
     digest_of_file,
     read_tensors,
     weights_file,
@@ -27,11 +28,12 @@ class LoraSetting:
     weight_name: str = ""  # of the file, in a folder or repository of several
 
     def check(self) -> None:
-        """Raises UserError for a scale without effect, or a library that is missing."""
+        """Raises UserError for a scale without effect, a missing file, or a missing library."""
         if self.scale == 0:
             raise UserError(
                 "generator.lora.scale = 0 adds nothing; leave the file out, or set a scale"
             )
+        check_local(self.file, self.weight_name, "lora")
         check_library("peft", "generator.lora")
 
     def identity(self) -> dict[str, Any]:

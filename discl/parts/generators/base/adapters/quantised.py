@@ -54,6 +54,7 @@ class Quantised:
         if self.way:
             check_library(WAYS[self.way].library, f"generator.quantised = {self.way!r}")
         if self.file:
+            self._path()
             check_library(GGUF, f"generator.gguf = {self.file!r}")
 
     def identity(self) -> dict[str, Any]:

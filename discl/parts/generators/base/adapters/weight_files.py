@@ -10,7 +10,7 @@ from discl.core.errors import UserError
 from discl.core.plain_files import plain
 from discl.files.disk import resource
 from discl.files.fetch import sha256_file
-from discl.files.weights import folder_of
+from discl.files.weights import folder_of, is_hub_id
 
 SUFFIX = ".safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -49,6 +49,12 @@ def weights_file(file: str, name: str, key: str) -> Path:
             f"{setting} = {file!r} holds {names}; name one by generator.{key}.weight_name"
         )
     return plain(found[0])
+
+
+def check_local(file: str, name: str, key: str) -> None:
+    """As `weights_file`, before any work: raises UserError for what cannot be a Hub id either."""
+    if not is_hub_id(file) or file.endswith((SUFFIX, *_PICKLES)) or resource(file).exists():
+        weights_file(file, name, key)
 
 
 def read_tensors(path: Path, key: str) -> dict[str, Any]:
