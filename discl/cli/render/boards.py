@@ -25,7 +25,14 @@ def print_board(board: Board) -> None:
     """A leaderboard, the differences to its baselines, then what papers report."""
     from discl.cli.render.tables import show, tell
     from discl.harness.leaderboard.columns import BRIEF
-    from discl.harness.leaderboard.wording import epochs_sentence, header, lines, old_rows, warning
+    from discl.harness.leaderboard.wording import (
+        epochs_sentence,
+        few_seeds,
+        header,
+        lines,
+        old_rows,
+        warning,
+    )
 
     place, strategy, _, *titles = header(board)
     cells = lines(board)
@@ -44,7 +51,8 @@ def print_board(board: Board) -> None:
     _print_differences([names[at] for at in differing], cells, differing)
     echo()
     tell(board.caption)
-    for sentence in (epochs_sentence(board), warning(board), old_rows(board), *board.about):
+    said = (epochs_sentence(board), warning(board), *few_seeds(board), old_rows(board))
+    for sentence in (*said, *board.about):
         if sentence:
             tell(sentence)
     print_published(board.papers)

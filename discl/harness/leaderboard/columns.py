@@ -172,7 +172,9 @@ class _ColumnChoice:
         ]
         if left_out:
             be = "is" if len(left_out) == 1 else "are"
-            yield f"{listed(left_out)} {be} in no worst group: all photos are of one group, or of none"
+            yield (
+                f"{listed(left_out)} {be} in no worst group: photos are of one group, or of none"
+            )
 
     def _ood_sentences(self) -> Iterator[str]:
         splits = [name for name in self.splits if name.startswith("ood/")]

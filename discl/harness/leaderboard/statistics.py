@@ -16,6 +16,7 @@ Values = np.ndarray[Any, np.dtype[np.float64]]
 EXACT_BOOTSTRAP = 6  # seeds up to which every resample is looked at; beyond, RESAMPLES are drawn
 EXACT_SIGNS = 14  # seeds up to which every pattern of signs is looked at
 RESAMPLES = 5_000
+SIGNIFICANT = 0.05  # the p up to which a difference counts as told
 # hundreds of seeds need fewer resamples, so that a table of 2,000 runs takes seconds
 LEAST_RESAMPLES = 1_000
 MOST_DRAWN = 400_000

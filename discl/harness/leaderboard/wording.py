@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from discl.core.conventions import other_rule
-from discl.core.text import counted
+from discl.core.result import Result
+from discl.core.text import counted, listed
+from discl.engine.evaluation.confusion import unpack
 from discl.harness.leaderboard.corrections import BEFORE
-from discl.harness.leaderboard.statistics import Estimate, paired
+from discl.harness.leaderboard.statistics import SIGNIFICANT, Estimate, paired
 from discl.harness.leaderboard.table import Board, BoardRow
 
 MOST_TOLD = 4  # disagreements of a table that are written out, the largest first
@@ -107,6 +110,71 @@ def epochs_sentence(made: Board) -> str:
     if made.other:
         beside = f"The last columns are of the same runs at {other_rule(made.rule).words}."
     return " ".join(filter(None, (made.rule.meaning, made.epoch_note, beside)))
+
+
+def few_seeds(made: Board) -> list[str]:
+    """What few seeds leave unsaid, and runs that learned nothing, a sentence each."""
+    return [*filter(None, (_without_interval(made), _star_without_p(made), one_class(made)))]
+
+
+def _without_interval(made: Board) -> str:
+    """Why numbers of several seeds stand without ±; "" where none does."""
+    bare = any(
+        summary.mean.n > 1 and summary.mean.half_width is None
+        for row in made.rows
+        for summary in row.metrics.values()
+    )
+    if not bare:
+        return ""
+    return (
+        "No ± stands where a row's seeds are alike, or vary less than half as much as those of the"
+        " median row: it would be too narrow."
+    )
+
+
+def _star_without_p(made: Board) -> str:
+    """What a star of few seeds cannot say; "" where there is none, or a p can be small."""
+    stars = any(
+        difference.mean.excludes_zero()
+        for row in made.rows
+        for by_metric in row.differences.values()
+        for difference in by_metric.values()
+    )
+    if not stars or made.smallest_p <= SIGNIFICANT:
+        return ""
+    n = len(made.declared_seeds)
+    return (
+        f"A * says that the interval excludes zero; no sign-flip p of {n} seeds can be below"
+        f" {made.smallest_p:.3g}."
+    )
+
+
+def one_class(made: Board) -> str:
+    """Runs that call all photos of a test split one class, as a sentence; "" without any."""
+    found = Counter(
+        split
+        for row in made.rows
+        for result in row.results
+        for split in result.confusion_counts
+        if split != "val" and _calls_one_class(result, split)
+    )
+    runs = counted(sum(len(row.results) for row in made.rows), "run")
+    cases = [f"{count} of {runs} on {split}" for split, count in found.items()]
+    if len(cases) > MOST_TOLD:
+        cases[MOST_TOLD:] = [f"{len(cases) - MOST_TOLD} more splits"]
+    return f"Runs that call all photos one class: {listed(cases)}." if cases else ""
+
+
+def _calls_one_class(result: Result, split: str) -> bool:
+    score = result.metrics.get(f"{split}/macro_acc", 0.0)
+    # of k classes one is right: only a score of 1 / k is worth unpacking
+    if not score > 1e-6 or abs(1 / score - round(1 / score)) > 1e-6:
+        return False
+    packed = result.confusion_counts[split].get("")
+    if packed is None:
+        return False
+    counts = unpack(split, "", packed)
+    return len({*counts.guess.tolist()}) == 1 < len({*counts.truth.tolist()})
 
 
 def old_rows(made: Board) -> str:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from discl.core.text import counted, listed, typed
 from discl.harness.leaderboard.simultaneous import AllPairs, all_pairs
-from discl.harness.leaderboard.statistics import Estimate, differences
+from discl.harness.leaderboard.statistics import SIGNIFICANT, Estimate, differences
 from discl.harness.leaderboard.table import Board, by_strategy
 
-SIGNIFICANT = 0.05
 REAL = "real_only"
 REBALANCED = "real_rebalanced"
 ALL_LEVELS = "all_levels"

@@ -16,7 +16,14 @@ from discl.harness.leaderboard.paper_results import PaperResults
 from discl.harness.leaderboard.power import of_first_two
 from discl.harness.leaderboard.statistics import PairedDifference, SeedSummary
 from discl.harness.leaderboard.table import Board
-from discl.harness.leaderboard.wording import old_rows, percent, reading, source_of_error, warning
+from discl.harness.leaderboard.wording import (
+    old_rows,
+    one_class,
+    percent,
+    reading,
+    source_of_error,
+    warning,
+)
 from discl.harness.report.chart import DrawnChart, draw_charts
 from discl.harness.report.comparison import Comparison, Rows
 from discl.harness.report.tables.confusions import Confusions, confusions
@@ -59,6 +66,11 @@ class Section:
     @property
     def reading(self) -> str:
         return reading(self.board)
+
+    @property
+    def one_class(self) -> str:
+        """Runs that call all photos of a split one class; "" without any."""
+        return one_class(self.board)
 
     @property
     def warning(self) -> str:

@@ -234,7 +234,7 @@ def test_the_caption_says_which_photos_are_in_no_worst_group() -> None:
     caption = board(ONE_SEED, [replace(run, metrics=night)]).caption
     assert (
         "of a group of at least 20 photos: there is 1, of 45 photos, and so no choice; ood/unseen"
-        " is in no worst group: all photos are of one group, or of none;" in caption
+        " is in no worst group: photos are of one group, or of none;" in caption
     )
 
 

@@ -130,6 +130,10 @@ def test_partial_rows_are_marked_and_unranked() -> None:
     assert 'class="partial"' in row[0]
     assert "seeds missing" in row[0]
     assert '<td data-value="999">-</td>' in row[0]
+    said = " ".join(text.split())
+    assert "bold is what no other row is clearly above, so one row or several" in said
+    assert "No ± stands where a row's seeds are alike" in said
+    assert "call all photos one class" not in said
 
 
 def test_rows_of_papers_stand_apart_with_their_warning() -> None:
