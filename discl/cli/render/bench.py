@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from discl.core.text import counted, echo, typed
@@ -137,4 +138,5 @@ def tell_end(
         if selection[key] and (key, selection[key]) != ("scale", "smoke"):
             words += [f"--{key}", selection[key]]
     words += [word for setting in selection["settings"] for word in ("--set", setting)]
-    echo(f"next: {typed('discl', 'report', *words)}")
+    first = "" if find_spec("altair") else "pip install 'discl[report]', then "
+    echo(f"next: {first}{typed('discl', 'report', *words)}")
