@@ -504,43 +504,7 @@ def smallest_p() -> Iterator[str]:
     )
 
 
-def image_to_image() -> Iterator[str]:
-    """What is done with each image-to-image class of diffusers; those that nothing drives apart."""
-    from diffusers import __version__
-
-    from discl.parts.generators.base.pipelines.table import classes_of_diffusers, row_of
-
-    rows = [row for row in map(row_of, classes_of_diffusers()) if row is not None]
-    yield f"## Driven (diffusers {__version__})"
-    yield ""
-    yield (
-        "Loads: each of these. Equal: images were compared with single calls of the class, on a"
-        " small checkpoint of random weights, to 2 of 255."
-    )
-    yield ""
-    yield from _table(
-        ["class", "generator", "a level is", "equal", "LoRA", "quantised", "remarks"],
-        (
-            [
-                _code(row.name),
-                ", ".join(map(_code, row.generators)),
-                row.levels,
-                *("yes" if each else "no" for each in (row.equal, row.lora, row.quantised)),
-                row.why,
-            ]
-            for row in rows
-            if row.generators
-        ),
-    )
-    yield "## Not driven"
-    yield ""
-    yield from _table(
-        ["class", "why"], ([_code(row.name), row.why] for row in rows if not row.generators)
-    )
-
-
 GENERATED: dict[str, Callable[[], Iterator[str]]] = {
-    "image_to_image": image_to_image,
     "benchmark_settings": benchmark_settings,
     "sweep_settings": sweep_settings,
     "parts": parts,

@@ -1,6 +1,7 @@
 """The table of image-to-image classes knows all of the installed diffusers."""
 
 import re
+import runpy
 from pathlib import Path
 
 import diffusers
@@ -10,7 +11,7 @@ from discl.parts.generators.base.pipelines.forms import REFUSED, WITH_INSTRUCTIO
 from discl.parts.generators.base.pipelines.table import COMPARED, classes_of_diffusers, row_of
 from tests.pipeline_calls import BY_INSTRUCTION, BY_STRENGTH
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "generators.md"
+SCRIPT = Path(__file__).parents[3] / "docs" / "_generators_table.py"
 
 
 def test_each_class_of_diffusers_is_driven_or_refused_with_a_sentence() -> None:
@@ -34,5 +35,8 @@ def test_nothing_in_the_table_is_unknown_to_diffusers() -> None:
         assert hasattr(diffusers, name), f"{name} has gone: take it out of pipelines/forms.py"
 
 
-def test_the_page_holds_the_table() -> None:
-    assert "<!-- generated: image_to_image -->" in PAGE.read_text("utf-8")
+def test_the_page_has_the_table_that_the_code_gives() -> None:
+    written = runpy.run_path(str(SCRIPT))
+    page = written["PAGE"].read_text("utf-8")
+    current = written["on_page"](page, written["tables"]()) == page
+    assert current, "run: python docs/_generators_table.py --write"

@@ -96,7 +96,7 @@ def row_of(name: str) -> Row | None:
     quantised = not lacking
     why = {
         f"It needs {' and '.join(lacking)}, not installed where this was written.": lacking,
-        "No small checkpoint of it was made, so it is called as its signature says.": not equal,
+        "Not run, since no small checkpoint was made: called as its signature says.": not equal,
         "It takes no LoRA.": not lora and not lacking,
         f"Its weights are called as {called}, which has a strength.": called != name,
     }
