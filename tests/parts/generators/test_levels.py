@@ -301,6 +301,12 @@ def test_a_checkpoint_without_configuration_says_what_to_do(checkpoint: str, say
         ("StableDiffusionXLPipeline", FLOW, "is for flow models"),
         ("StableDiffusionXLPipeline", {"_class_name": "IPNDMScheduler"}, "adds no noise to a"),
         ("StableDiffusionXLPipeline", EULER | {"timestep_spacing": "odd"}, "has no such grid"),
+        ("StableDiffusionXLPipeline", EULER | {"num_train_timesteps": 10**9}, "at most 100000"),
+        (
+            "StableDiffusionXLPipeline",
+            EULER | {"_class_name": "DDIMScheduler", "trained_betas": [math.nan] * 1000},
+            "no number; repair the noise",
+        ),
     ],
 )
 def test_settings_of_noise_that_make_no_sense_are_answered(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from discl.core.errors import UserError, unknown
+from discl.core.errors import UserError, shown, unknown
 from discl.core.plain_files import parsed_json, plain_text
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ _CLIPS = ("clip_sample", "thresholding")
 _REVISIONS = {"LMSDiscreteScheduler": 2, "PNDMScheduler": 2}
 _CLIPPING_REVISION = 2
 
+_MOST_TIMESTEPS = 100_000  # that a checkpoint was trained on; mostly 1000
 _NOISE_TOLERANCE = 0.001  # of the power of signal at any timestep
 _NOISE_SETTINGS = (
     "num_train_timesteps",
@@ -107,9 +108,18 @@ def check_name(name: str) -> None:
 def check_kind(folder: Path, chosen: str, checkpoint: str, accepted: tuple[str, ...]) -> None:
     """Raises UserError where a checkpoint's scheduler, or the `chosen` one, is of another kind.
 
+    And where its table of noise would not fit into memory, as diffusers makes it without a look.
     `accepted` are those of flow matching that its family works with; () = the family is no flow.
     """
-    own = str(_own_settings(folder).get("_class_name", ""))
+    settings = _own_settings(folder)
+    count = settings.get("num_train_timesteps")
+    if isinstance(count, int | float) and not count <= _MOST_TIMESTEPS:
+        raise UserError(
+            f"generator.checkpoint = {checkpoint!r}: its scheduler_config.json has"
+            f" num_train_timesteps = {shown(count)}, and at most {_MOST_TIMESTEPS} are worked with;"
+            " repair it"
+        )
+    own = str(settings.get("_class_name", ""))
     name = chosen or own
     if not name or name in accepted or not (accepted or name.startswith("FlowM")):
         return

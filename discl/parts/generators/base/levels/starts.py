@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 
@@ -20,7 +21,7 @@ def starts(grid: Grid) -> tuple[Start, ...]:
     """
     try:
         # nothing is denoised, so all places may share the scheduler's tensors
-        return tuple(
+        found = tuple(
             _start(Descent(grid, begin, copy.copy(grid.scheduler))) for begin in range(grid.steps)
         )
     except ERRORS as error:
@@ -28,6 +29,12 @@ def starts(grid: Grid) -> tuple[Start, ...]:
             f"generator.scheduler ({grid.name}): it adds no noise to a photo ({error}); set"
             " generator.scheduler to another"
         ) from error
+    if any(math.isnan(start.signal) for start in found):
+        raise UserError(
+            f"generator.scheduler ({grid.name}): what it leaves of a photo is no number; repair the"
+            " noise (beta_start, beta_end, trained_betas) in the checkpoint's scheduler_config.json"
+        )
+    return found
 
 
 def _start(descent: Descent) -> Start:
