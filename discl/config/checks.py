@@ -5,7 +5,7 @@ Parts exist and take their parameters, levels differ, and only val selects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from discl.config.benchmark import NO_SECOND_STAGE, PART_KINDS, Benchmark, PartKind, SamplingTable
 from discl.config.part_cache import PartCache
@@ -63,7 +63,19 @@ def check_strategies(bench: Benchmark, strategies: Sequence[str], parts: PartCac
     }
     for level in sorted(used.difference(levels)):
         check_levels([level], _counting(bench, parts))
+    _check_guidance(bench, used.union(levels))
     _check_held_out(bench, parts, images=bool(used - {PHOTO}))
+
+
+def _check_guidance(bench: Benchmark, levels: Set[int]) -> None:
+    """Raises UserError for guidance of a level of which no image is made."""
+    given = bench.generator.get("text_guidance_at")
+    for level in given if isinstance(given, Mapping) else ():
+        if int(level) not in levels:
+            raise UserError(
+                f"generator.text_guidance_at.{level} has no effect with levels = {bench.levels}, of"
+                " which it is none; leave it out, or add the level"
+            )
 
 
 def _check_parts(bench: Benchmark, parts: PartCache) -> None:

@@ -132,6 +132,7 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
         (["bank.threshold=2"], "bank.threshold"),
         (["sampling.tail_share=1.5"], "sampling.tail_share"),
         (["sampling.synthetic_per_real=2"], 'has no effect unless sampling.tail_share = "photos"'),
+        (["generator.text_guidance_at={55=2.0}"], "text_guidance_at.55 has no effect with levels"),
         (["bank.size=[32]"], r"takes \[height, width\]"),
         (["bank.size=[24, 40]", "generator.size=[24, 40]"], "two sizes for one image"),
         (["hard_rule.name=tial"], "did you mean 'tail'"),
