@@ -447,6 +447,7 @@ def test_files_of_adapters_are_named_where_they_are_wrong(
     damaged = tmp_path / "lora.safetensors"
     damaged.write_bytes((folder / "one.safetensors").read_bytes()[:200])
     refused("lora.bin is a pickle, which can run code", lora=[{"file": str(pickle)}])
+    refused("lora.PT is a pickle, which can run code", lora=[{"file": "nowhere/lora.PT"}])
     refused("does not load as a .safetensors file", lora=[{"file": str(damaged)}])
     refused("no such file", lora=[{"file": str(tmp_path / "none.safetensors")}])
     refused("name one by generator.lora.weight_name", lora=[{"file": str(folder)}])

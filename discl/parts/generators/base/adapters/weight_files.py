@@ -26,7 +26,7 @@ def weights_file(file: str, name: str, key: str) -> Path:
     setting = f"generator.{key}.file"
     local = resource(file)
     for path in (Path(file), Path(name)):
-        if path.suffix in _PICKLES:
+        if path.suffix.lower() in _PICKLES:
             raise UserError(
                 f"{setting} = {file!r}: {path.name} is a pickle, which can run code when it is"
                 " opened; convert it to .safetensors"
