@@ -282,4 +282,9 @@ def _caution(board: Board, gains: Mapping[str, Estimate], best: str) -> str:
 def _least_p(board: Board, n: int) -> str:
     """What so few seeds cannot show; "" where a p of theirs can be small."""
     least = board.smallest_p
-    return f" No sign-flip p of {n} seeds can be below {least:.3g}." if least > SIGNIFICANT else ""
+    if least <= SIGNIFICANT:
+        return ""
+    return (
+        f" No sign-flip p of {n} seeds can be below {least:.3g}: what is told rests on the"
+        " intervals alone."
+    )

@@ -55,7 +55,7 @@ def test_the_strategy_of_the_headline_is_also_said_where_it_does_not_win() -> No
         " distribution" in notes
     )
     assert "so choosing the largest difference is allowed for" in notes
-    assert "No sign-flip p of 3 seeds can be below 0.25." in notes
+    assert "No sign-flip p of 3 seeds can be below 0.25: what is told rests" in notes
 
 
 def test_what_order_adds_is_said_to_be_nothing_where_its_interval_holds_zero() -> None:
@@ -136,7 +136,7 @@ def test_with_so_few_seeds_that_no_p_is_small_nobody_is_said_to_fall_behind() ->
         " the interval, not by p; the largest difference is that of static, -9.0 ± 2.1 points."
     )
     notes = " ".join(comparison.headline.notes)
-    assert "No sign-flip p of 3 seeds can be below 0.25." in notes
+    assert "No sign-flip p of 3 seeds can be below 0.25: what is told rests" in notes
 
 
 def test_one_seed_says_that_it_says_nothing() -> None:
