@@ -58,7 +58,8 @@ def plan(
     """Estimate the cost of `discl bench`: here, or on a GPU before it is rented.
 
     Nothing is trained and no image is made. Without --gpu a sample of the work is timed on this
-    machine, 15 seconds at most; what would take longer is priced from its FLOPs.
+    machine, 15 seconds at most; what would take longer, or does on a busy machine, is priced from
+    its FLOPs, roughly.
 
     With --gpu the FLOPs are counted from the configuration of the checkpoint and of the networks,
     and divided by half of what the GPU's data sheet promises (a third for the l4): an estimate,
@@ -137,6 +138,7 @@ def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
         print_strategies,
         print_time,
         print_work,
+        source_of_time,
     )
     from discl.cli.render.tables import tell, tell_figure
     from discl.config.experiment import experiments
@@ -163,7 +165,7 @@ def _plan_here(spec: Benchmark, *, as_json: bool) -> None:
     print_work(cost, models_note=f"; `{typed('discl', 'hard', spec.name)}` does only that")
     print_space(cost)
     without = "" if cost.hard is not None else ", without the images"
-    source = f"from a sample of each kind of work{without}"
+    source = f"{source_of_time(cost, 'from a sample of each kind of work')}{without}"
     print_time(cost.minutes, "minutes", 1, source, cost.unmeasured, cost.known_minutes)
     print_by_flops(cost)
     print_strategies(cost)

@@ -158,6 +158,7 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
         print_strategies,
         print_time,
         print_work,
+        source_of_time,
     )
     from discl.cli.render.tables import tell, tell_figure
     from discl.harness.run.trackers import CompositeTracker
@@ -180,7 +181,7 @@ def print_cost(sweep: SweepFile, store: Store) -> None:
         tell_figure("runs", f"{cost.experiments:,}", f"of which stored {cost.cached:,}")
     print_work(cost, times)
     print_space(cost, times)
-    source = "from stored runs or a sample of the work"
+    source = source_of_time(cost, "from stored runs or a sample of the work")
     hours, known = cost.minutes / 60 * times, cost.known_minutes / 60 * times
     print_time(hours, "hours with one worker", 2, source, cost.unmeasured, known)
     print_by_flops(cost)

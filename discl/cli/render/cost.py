@@ -89,8 +89,14 @@ def print_by_flops(cost: CostEstimate) -> None:
             "by FLOPs",
             "-",
             f"{' and '.join(cost.by_flops)}: a sample takes too long here, so this is FLOPs over"
-            " half the pace of a matrix product; `--gpu NAME` prices a GPU",
+            " half the pace of a matrix product, rough: twice or half as long is no surprise;"
+            " `--gpu NAME` prices a GPU",
         )
+
+
+def source_of_time(cost: CostEstimate, source: str) -> str:
+    """Where the time comes from: `source`, or that some of it is rough."""
+    return "rough, by FLOPs as the next line says" if cost.by_flops else source
 
 
 def print_time(

@@ -10,6 +10,12 @@ from discl.core.levels import Counting, levels_made
 from discl.harness.run.assembly import Bench
 
 SMALL_BYTES = 200_000_000  # of a generator whose sample is short anyway, and which is not counted
+# FLOPs of a pixel and denoising step of the checkpoints that come along: to count them takes
+# diffusers, which a busy machine imports for longer than a plan may take
+SHIPPED_FLOPS = {
+    "pkg://discl/assets/cifar10_diffusion": 297_000.0,
+    "pkg://discl/assets/cifar10_diffusion_gap": 297_000.0,
+}
 _SIDE = 1024  # of the matrices
 _PACE_SECONDS = 0.3
 REACHED = 0.5  # of the pace of large products, by a network
@@ -45,15 +51,30 @@ def flops_per_second() -> float:
     return best
 
 
-def flops_of_images(bench: Bench) -> FlopsOfImages | None:
-    """By the configuration of the generator's checkpoint; None = it tells nothing, or is small."""
+def rough_flops_of_images(bench: Bench) -> FlopsOfImages | None:
+    """As `flops_of_images` of any size, without diffusers where the checkpoint comes along."""
+    generator: Any = bench.generator
+    of_a_pixel = SHIPPED_FLOPS.get(str(getattr(generator, "checkpoint", "")))
+    if of_a_pixel is None or not hasattr(generator, "chunk"):
+        return flops_of_images(bench, least_bytes=0)
+    width, height = generator.size or bench.source_rule.size
+    guided = getattr(generator, "most_guidance", generator.text_guidance) > 1
+    return FlopsOfImages(of_a_pixel * width * height * (1 + guided), 0.0, generator.chunk)
+
+
+def flops_of_images(bench: Bench, least_bytes: int | None = None) -> FlopsOfImages | None:
+    """By the configuration of the generator's checkpoint; None = it tells nothing, or is small.
+
+    Small are weights of less than `least_bytes`, `SMALL_BYTES` where None.
+    """
+    least_bytes = SMALL_BYTES if least_bytes is None else least_bytes
     from discl.harness.price.checkpoints import Networks, UnknownWorkError, config_of
     from discl.harness.price.generator import GeneratorWork, SamplingShape
 
     generator: Any = bench.generator
     if not all(hasattr(generator, name) for name in ("checkpoint", "text_guidance", "chunk")):
         return None
-    if getattr(generator, "weight_bytes", SMALL_BYTES) < SMALL_BYTES:
+    if getattr(generator, "weight_bytes", least_bytes) < least_bytes:
         return None
     size = generator.size
     size = (size[1], size[0]) if size else bench.source_rule.size

@@ -30,13 +30,15 @@ IMPORTING_SECONDS = 0.1  # until it is asked again whether an import is over
 
 
 class Patience:
-    """How long the samples of one estimate may take, all together.
+    """How long the samples of one estimate may take, all together, with the imports before them.
 
     What an estimate does between them, such as preparing the data, is not counted.
     """
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self.left = seconds  # none where it is 0 or below
+        self.asked = seconds > 0  # whether what is not known is to be measured, or priced
+        self.importing = 0.0  # seconds in which torch was imported: how busy the machine is
 
 
 class _TooSlowError(BaseException):  # no library takes it for an error of its own
@@ -85,8 +87,12 @@ def _within(patience: Patience, measure: Callable[[], Iterable[Sequence[float]]]
     """The last of what is measured in time, and whether that is all."""
     values: list[float] | None = None
     timed = True
-    if patience.left > 0:
-        import torch  # noqa: F401 - not a part of any sample, and not to be interrupted
+    if patience.left > 0 and "torch" not in sys.modules:
+        started = time.monotonic()
+        import torch  # noqa: F401 - not to be interrupted
+
+        patience.importing = time.monotonic() - started
+        patience.left -= patience.importing
     try:
         with _interrupting(patience):
             for found in measure():

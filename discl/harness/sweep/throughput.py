@@ -2,7 +2,8 @@
 
 Samples have the shape of the work: a generator that denoises in groups of one size is timed on a
 whole group. They grow for as long as they stay short. What would not be done in time, by its FLOPs
-and a quick matrix product, is not begun but priced by them; what has no such count is not known.
+and a quick matrix product, is not begun but priced by them, as is what a busy machine did not do in
+time; what has no such count is not known.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from discl.core.levels import TEXT_ONLY, levels_made
 from discl.files.photos import encode
 from discl.harness.price.here import (
     REACHED,
+    FlopsOfTraining,
     first_steps,
     flops_of_images,
     flops_of_training,
     flops_per_second,
+    rough_flops_of_images,
     seconds_of_image_sample,
 )
 from discl.harness.run.assembly import Bench
@@ -42,6 +45,7 @@ OTHER_EPOCH = 0.3  # of runs whose best epoch by val is not the last: 138 of 448
 MOST_ROWS = 1024  # images of a sample's batch
 MOST_PIXELS = 1 << 22  # of a sample's image: what it needs is not known, and may be all memory
 SHARE = 0.4  # of the time that is left: what a first sample of images or of training may take
+OF_TORCH = 3.0  # times as long as torch: what a generator of diffusers imports
 _FIRST_ROWS = 16
 _EMBEDDED = 33  # photos of the first sample of a frozen trunk
 # settings of [train] that steer training, and do not decide how long a step takes
@@ -97,11 +101,24 @@ def image_speed(bench: Bench, images: int = 16, patience: Patience | None = None
     if math.prod(bench.source_rule.size) > MOST_PIXELS:
         return unknown
     share = SHARE * limit.left
-    found = measured_once(work, lambda: _time_images(bench, images, share), limit)
-    return ImageSpeed(*found) if found else unknown
+    found = measured_once(work, lambda: _time_images(bench, images, share, limit), limit)
+    if found:
+        return ImageSpeed(*found)
+    return (_images_by_flops(bench) if limit.asked else None) or unknown
 
 
-def _time_images(bench: Bench, images: int, share: float) -> Iterator[ImageSpeed]:
+def _images_by_flops(bench: Bench) -> ImageSpeed | None:
+    """By the generator's FLOPs and a matrix product; None = nothing tells its FLOPs."""
+    flops = rough_flops_of_images(bench)
+    if flops is None:
+        return None
+    reached = REACHED * flops_per_second()
+    return ImageSpeed(flops.step / reached, flops.beside / reached, by_flops=1.0)
+
+
+def _time_images(
+    bench: Bench, images: int, share: float, patience: Patience
+) -> Iterator[ImageSpeed]:
     """What is known so far, with each larger sample; the first takes `share` seconds at most."""
 
     def made(count: int, level: int) -> tuple[float, Photos]:
@@ -130,6 +147,12 @@ def _time_images(bench: Bench, images: int, share: float) -> Iterator[ImageSpeed
         if seconds_of_image_sample(flops, pace, first) > share:
             reached = REACHED * pace
             yield ImageSpeed(flops.step / reached, flops.beside / reached, by_flops=1.0)
+            return
+    # an import is not interrupted, and on a busy machine outlasts the patience by far
+    if "diffusers" not in sys.modules and patience.left < OF_TORCH * patience.importing:
+        rough = _images_by_flops(bench)
+        if rough is not None:
+            yield rough
             return
     # a generator that fills its groups up takes as long for one image as for all of them
     group = getattr(bench.generator, "chunk", None)
@@ -179,7 +202,18 @@ def training_speed(
     limit = patience or Patience()
     share = SHARE * limit.left
     found = measured_once(work, lambda: _time_training(bench, batches, share), limit)
-    return TrainingSpeed(*found) if found else TrainingSpeed(*(math.nan,) * 4)
+    if found:
+        return TrainingSpeed(*found)
+    flops = flops_of_training(bench) if limit.asked else None
+    return _training_by_flops(flops) if flops else TrainingSpeed(*(math.nan,) * 4)
+
+
+def _training_by_flops(flops: FlopsOfTraining, pace: float = 0.0) -> TrainingSpeed:
+    """At `pace` FLOPs a second of a matrix product; 0 = measured now."""
+    reached = REACHED * (pace or flops_per_second())
+    return TrainingSpeed(
+        flops.step / reached, flops.prediction / reached, flops.embedding / reached, by_flops=1.0
+    )
 
 
 def decides_step(spec: Benchmark) -> dict[str, Any]:
@@ -191,16 +225,11 @@ def _time_training(bench: Bench, batches: int, share: float) -> Iterator[Trainin
     """What is known so far, with each larger sample; the first takes `share` seconds at most."""
     flops = flops_of_training(bench)
     if flops is not None:
-        reached = REACHED * flops_per_second()
+        pace = flops_per_second()
         rows = min(flops.batch, _FIRST_ROWS)
         first = 2 * rows * flops.step / flops.batch + _EMBEDDED * flops.embedding
-        if first / reached > share:
-            yield TrainingSpeed(
-                flops.step / reached,
-                flops.prediction / reached,
-                flops.embedding / reached,
-                by_flops=1.0,
-            )
+        if first / (REACHED * pace) > share:
+            yield _training_by_flops(flops, pace)
             return
     started = time.perf_counter()
     sample = TrainingSample(bench)

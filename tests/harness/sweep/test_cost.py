@@ -4,11 +4,12 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from discl.cli.render.cost import print_time
+from discl.cli.render.cost import print_by_flops, print_time, source_of_time
 from discl.config.experiment import experiments
 from discl.config.load import load
 from discl.core.progress import no_progress
@@ -54,6 +55,17 @@ def test_without_time_only_what_was_timed_before_is_known_and_the_rest_is_named(
     first, second = " ".join(capsys.readouterr().out.split()).split(" time here ")
     assert first.endswith("a sample of making images and training takes too long here")
     assert second.endswith("training takes too long here; all else takes 3.2 minutes")
+
+
+def test_time_by_flops_is_said_to_be_rough(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cost = estimate_cost(experiments(spec_of(photos)), Store(), no_progress, timed=False)
+    assert source_of_time(cost, "from a sample") == "from a sample"
+    rough = replace(cost, by_flops=("training",))
+    assert source_of_time(rough, "from a sample").startswith("rough, by FLOPs")
+    print_by_flops(rough)
+    assert "rough: twice or half as long" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

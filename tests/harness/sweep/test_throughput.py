@@ -13,6 +13,7 @@ import pytest
 from discl.config.experiment import experiments
 from discl.core.progress import no_progress
 from discl.files.disk import home
+from discl.harness.price.here import flops_of_images
 from discl.harness.run.assembly import Bench
 from discl.harness.run.store import Store
 from discl.harness.sweep.cost import estimate_cost
@@ -49,6 +50,7 @@ def test_a_comparison_of_any_size_is_priced_from_a_small_sample(photos: Path) ->
 
 def test_a_sample_that_takes_too_long_is_no_estimate(photos: Path) -> None:
     bench = Bench(spec_of(photos))
+    assert not Patience(0).asked  # only what was measured before
     assert math.isnan(training_speed(bench, patience=Patience(0)).step_seconds)
     assert math.isnan(seconds_per_denoising_step(bench, patience=Patience(0)))
     assert not (home() / "paces.json").exists()
@@ -66,6 +68,7 @@ def test_what_is_imported_in_a_sample_is_imported_whole(
 
     monkeypatch.setattr("discl.harness.sweep.throughput.flops_of_training", lambda _: None)
     monkeypatch.setattr("discl.harness.sweep.throughput.TrainingSample", sample)
+    importlib.import_module("torch")
     speed = training_speed(Bench(spec_of(photos)), patience=Patience(0.05))
     assert math.isnan(speed.step_seconds)
     assert sys.modules.pop("slowly_imported").whole
@@ -113,6 +116,35 @@ def test_what_would_take_too_long_by_its_flops_is_not_begun_but_priced_by_them(
     assert images.step_seconds > 1e5
     assert training.step_seconds > training.prediction_seconds > 0
     assert not (home() / "paces.json").exists()
+
+
+def test_what_a_busy_machine_does_not_do_in_time_is_priced_by_its_flops(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(spec_of(photos, DIFFUSION))
+    monkeypatch.setattr(bench.generator, "make", lambda *_: time.sleep(60))
+    monkeypatch.setattr("discl.harness.sweep.throughput.TrainingSample", lambda _: time.sleep(60))
+    monkeypatch.setattr("discl.harness.sweep.throughput.flops_per_second", lambda: 2e9)
+    late = Patience(0.3)
+    training, images = training_speed(bench, patience=late), image_speed(bench, patience=late)
+    assert (images.by_flops, training.by_flops) == (1, 1)
+    assert training.step_seconds > training.prediction_seconds > 0
+    counted = flops_of_images(bench, least_bytes=0)
+    assert counted
+    # of the checkpoint that comes along it is known without diffusers
+    assert images.step_seconds == pytest.approx(counted.step / 1e9, rel=0.05)
+    assert not (home() / "paces.json").exists()
+
+
+def test_no_generator_is_imported_where_torch_took_most_of_the_time(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(spec_of(photos, DIFFUSION))
+    monkeypatch.setattr(bench.generator, "make", lambda *_: pytest.fail("an image was made"))
+    monkeypatch.delitem(sys.modules, "diffusers", raising=False)
+    late = Patience(20)
+    late.importing = 10.0
+    assert image_speed(bench, patience=late).by_flops == 1
 
 
 def test_a_sample_is_a_whole_group_of_the_generator(
