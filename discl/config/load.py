@@ -289,5 +289,15 @@ def _readable(error: ValidationError) -> UserError:
         )
     if first["type"] == "missing":
         return UserError(f"{path} is missing; add it to the benchmark file")
-    message = first["msg"]
-    return UserError(f"{path} = {shown(first['input'])}: {message[0].lower()}{message[1:]}")
+    message = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if first["type"] in ("list_type", "tuple_type"):
+        example = typed("--set", f"{path}={_as_list(first['input'])}")
+        message = f"it takes a list, e.g. {example}"
+    return UserError(f"{path} = {shown(first['input'])}: {message}")
+
+
+def _as_list(given: Any) -> str:
+    """What was perhaps meant, as a list: `0,50` as [0, 50]."""
+    words = [word.strip() for word in given.split(",")] if isinstance(given, str) else [given]
+    values = [toml.parse_setting(f"v={word}")[1] for word in words if word != ""]
+    return toml.to_toml(values)

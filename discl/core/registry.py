@@ -274,11 +274,13 @@ def _check_type(kind: str, name: str, key: str, default: Any, given: Any) -> Non
 
 def _check_annotation(kind: str, name: str, key: str, given: Any) -> None:
     """The same where the default says nothing: by the annotation of the constructor."""
-    annotation = _annotations(cast(Hashable, find(kind, name))).get(key, Any)
+    part = find(kind, name)
+    annotation = _annotations(cast(Hashable, part)).get(key, Any)
     if not _fits(given, annotation):
+        example = getattr(part, "examples", {}).get(key, "")
         raise UserError(
             f"{singular(kind)} {name!r}: {key} = {shown(given)} does not fit; it takes"
-            f" {_in_words(annotation)}"
+            f" {_in_words(annotation)}{f', e.g. {example}' if example else ''}"
         )
 
 

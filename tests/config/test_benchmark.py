@@ -91,6 +91,8 @@ def test_the_released_codes_imagenet_lt_differs_from_the_papers_where_it_says_so
         (["levels=[0, 120]"], "120"),
         (["levels=[50, 51]"], "both start"),
         (["levels=[]"], "levels"),
+        (["levels=0,50,100"], r"it takes a list, e\.g\. --set 'levels=\[0, 50, 100\]'"),
+        (["generator.lora=/a"], r"--set 'generator\.lora=\[\{file="),
         (["levels=[50, 51]"], "set generator.steps = 13, the fewest above 12 that tell all"),
         (["levels_as=power"], "levels_as = 'power': input should be 'steps' or 'signal'"),
         (["levels_as=signal", "generator.name=blend"], "generator 'blend' does not know how"),

@@ -17,7 +17,7 @@ from discl.files.networks.licences import MODEL_CARD, licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
-from discl.parts.generators.base.adapters.additions import read_additions
+from discl.parts.generators.base.adapters.additions import EXAMPLES, read_additions
 from discl.parts.generators.base.adapters.text_settings import (
     NegativePrompts,
     guidance_by_level,
@@ -104,6 +104,8 @@ class Img2Img:
         # files, of which the identity has the digests
         *("lora", "textual_inversion", "ip_adapter", "controlnet", "gguf", "negative_prompts"),
     )
+
+    examples = EXAMPLES
 
     def __init__(
         self,

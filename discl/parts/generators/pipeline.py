@@ -16,7 +16,7 @@ from discl.files.networks.licences import MODEL_CARD, licence_of
 from discl.files.networks.weight_bytes import weight_bytes
 from discl.files.shipped import GENERATORS, trained_on
 from discl.files.weights import TRAINING_DATA, digest_of, folder_of, training_data
-from discl.parts.generators.base.adapters.additions import read_additions
+from discl.parts.generators.base.adapters.additions import EXAMPLES, read_additions
 from discl.parts.generators.base.checkpoint_size import sample_size
 from discl.parts.generators.base.setting_checks import (
     at_least_one,
@@ -64,6 +64,7 @@ class Pipeline:
 
     version = 1
     not_hashed = ("checkpoint", "chunk", "device", "lora", "gguf")
+    examples = EXAMPLES
     edits = False  # whether a checkpoint that follows instructions is what it is for
 
     def __init__(

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from discl.parts.generators.base.adapters.conditioning import PhotoCondition
 
 
+# of settings that are tables, as `--set` takes them in a shell; others of their keys may be given
+EXAMPLES: Mapping[str, str] = {
+    "lora": """--set 'generator.lora=[{file="style.safetensors", scale=0.8}]'""",
+    "textual_inversion": """--set 'generator.textual_inversion=[{file="cat.safetensors"}]'""",
+    "ip_adapter": "--set generator.ip_adapter.file=FILE --set generator.ip_adapter.scale=0.6",
+    "controlnet": "--set generator.controlnet.checkpoint=FOLDER",
+    "scheduler_arguments": "--set generator.scheduler_arguments.use_karras_sigmas=true",
+    "text_guidance_at": "--set generator.text_guidance_at.0=3.0",
+}
+
+
 @dataclass(frozen=True)
 class Additions:
     """What is added to a checkpoint; nothing by default."""
