@@ -294,6 +294,7 @@ def test_in_this_process_the_time_left_goes_by_the_work_before_a_run_is_done(
             work().done(TRAINING, 1)
         assert screen.time_left() == "0:08:54"
         assert screen.rows()[0].share == pytest.approx((4 + 4 * 0.11) / 8)
+        assert screen.rows()[0].elapsed == "1:06 spent"
 
 
 def test_a_run_that_failed_and_then_succeeded_is_not_shown_as_failed(

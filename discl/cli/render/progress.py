@@ -12,7 +12,7 @@ from discl.core.progress import DENOISING, TRAINING, WorkClock, counting, tell_o
 from discl.core.text import console, echo
 from discl.harness.leaderboard.epochs import read
 from discl.parts.trackers.base.display import can_redraw
-from discl.parts.trackers.base.rows import ProgressRow, fitted, spell
+from discl.parts.trackers.base.rows import ProgressRow, fitted, spell_spent
 
 if TYPE_CHECKING:
     from discl.harness.sweep.cost import CostEstimate
@@ -175,14 +175,14 @@ class Screen:
                 "all runs",
                 f"{done}/{self.total}",
                 f"{left} left" if left else "",
-                spell(now - self.began),
+                spell_spent(now - self.began),
                 share=min(1.0, share),
             )
         ]
         for planned, started in list(self.running.values()):
             noted = status(planned.experiment)
             doing = f"{noted[0]} {noted[1]}/{noted[2]}" if noted else "beginning"
-            elapsed = spell(now - started)
+            elapsed = spell_spent(now - started)
             rows.append(ProgressRow(f"  {planned.name}: {doing}", "", "", elapsed))
         return rows
 
