@@ -2,6 +2,7 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,19 @@ def test_a_family_names_its_experiments_as_each_alone_is_named(
     shipped: tuple[str, str], varied: list[dict[str, Any]]
 ) -> None:
     base = [*HERE, "strategies=['real_only']", "strategy={}"]
-    for variation, experiment in zip(
-        varied, BenchmarkVariants(*shipped, base).experiments(varied), strict=True
-    ):
+    each_alone = []
+    for variation in varied:
         words = _words(
             {path: value for path, value in variation.items() if path not in ("strategy", "seed")}
         )
-        alone = Experiment(
-            load(*shipped, [*base, *words]), variation["strategy"], variation["seed"]
-        )
+        with suppress(UserError):  # not all settings go together, such as a loss of texts and mixup
+            bench = load(*shipped, [*base, *words])
+            alone = Experiment(bench, variation["strategy"], variation["seed"])
+            each_alone.append((variation, alone))
+    varied = [variation for variation, _ in each_alone]
+    for (_, alone), experiment in zip(
+        each_alone, BenchmarkVariants(*shipped, base).experiments(varied), strict=True
+    ):
         assert (experiment, experiment.id(), experiment.identity()) == (
             alone,
             alone.id(),
@@ -209,7 +214,8 @@ def test_a_thousand_variations_of_ten_settings_are_ten_benchmarks_read_once(
     assert len(checked) == 10
     assert set(checked.values()) == {1}
     assert len({id(experiment.benchmark) for experiment in expanded}) == 10
-    assert max(built.values()) <= 2  # for what it says of itself, and for its identity
+    # for what it says of itself, for how it counts levels, and for its identity
+    assert max(built.values()) <= 3
 
 
 def test_the_name_of_a_part_counts_before_its_parameters_whatever_the_order() -> None:

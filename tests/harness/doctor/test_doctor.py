@@ -365,7 +365,7 @@ def test_photos_are_told_by_dataset_and_a_broken_file_spoils_only_its_own(
     assert here == Finding(
         OK, "photos on this machine: none", "discl bench cifar10_lt fetches 139 MB"
     )
-    assert "cifar10_lt (for cifar10_lt, cifar10_lt_below_100, cifar10_lt_ir10" in away.message
+    assert "cifar10_lt (for cifar10_lt, cifar10_lt_below_100, cifar10_lt_diffmix" in away.message
     assert "imagenet_lt" in away.message
     assert (broken.state, "mine" in broken.message) == (NOTE, True)
     assert not (tmp_path / "no-photos").exists()

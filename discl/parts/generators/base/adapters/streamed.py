@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from discl.core.errors import UserError
-from discl.core.plain_files import open_file
+from discl.core.plain_files import open_file, parsed_json
 
 # what `save_pretrained` writes, whole or in parts; not the weights beside a moving average
 _FILE = re.compile(r"diffusion_pytorch_model(\.fp16)?(-\d{5}-of-\d{5})?\.safetensors")
@@ -96,7 +95,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             length = int.from_bytes(stream.read(8), "little")
             if length > path.stat().st_size:
                 raise ValueError("it ends in its header")
-            header = json.loads(stream.read(length))
+            header = parsed_json(stream.read(length))
             header.pop("__metadata__", None)
             for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
                 begin, end = told["data_offsets"]
