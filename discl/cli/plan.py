@@ -195,6 +195,7 @@ def _power(spec: Benchmark, cost: CostEstimate) -> list[str]:
     """What difference these seeds tell apart, and what smaller ones would take."""
     from discl.harness.leaderboard.epochs import read
     from discl.harness.leaderboard.power import sentences, spreads_of
+    from discl.harness.leaderboard.setting import few_test_photos
     from discl.harness.leaderboard.stored import runs_of
     from discl.harness.run.store import Store
 
@@ -203,8 +204,10 @@ def _power(spec: Benchmark, cost: CostEstimate) -> list[str]:
     a_run = cost.minutes / todo if todo and not math.isnan(cost.minutes) else None
     if results:
         a_run = sum(result.cost["seconds"] for result in results) / 60 / len(results)
-    results = read(results, spec.select.epoch).results
-    return [*sentences(spreads_of(results), len(spec.strategies), len(spec.seeds), a_run)]
+    spreads = spreads_of(read(results, spec.select.epoch).results)
+    # the data are prepared where there is anything to run
+    few = few_test_photos(spec) if todo and not spreads else None
+    return [*sentences(spreads, len(spec.strategies), len(spec.seeds), a_run, few)]
 
 
 def _conditions(spec: Benchmark) -> tuple[str, ...]:

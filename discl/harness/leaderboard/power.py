@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from discl.core.class_counts import FEW_TEST_PHOTOS
 from discl.core.result import Result
 from discl.core.text import counted
 from discl.harness.leaderboard import columns
@@ -18,6 +19,7 @@ MOST_SEEDS = 2_000
 LEAST_TOLD = 0.05  # points; less is written as 0.0
 # standard deviation over seeds where no run is stored: that of `few` in the published cifar10_lt
 STATED_SPREAD = 0.013
+STATED_PHOTOS = 3000  # test photos of `few` there
 
 
 def pooled_spread(groups: Iterable[Sequence[float]]) -> float | None:
@@ -73,17 +75,46 @@ def spreads_of(results: Sequence[Result]) -> dict[str, float]:
     return spreads
 
 
+def stated_spread(photos: Sequence[int]) -> float | None:
+    """The stated spread where `few` has so many test photos [c] of each class; None = too few.
+
+    A mean of recalls over few photos varies by chance, too: at accuracy 1/2 by 1 / (4 n), where n
+    photos in equal parts say as much. Seeds are measured on the same photos, so it is the most.
+    """
+    if not photos:
+        return None
+    alike = len(photos) ** 2 / sum(1 / count for count in photos)
+    if alike < FEW_TEST_PHOTOS:
+        return None
+    return math.sqrt(STATED_SPREAD**2 + max(0.0, 1 / alike - 1 / STATED_PHOTOS) / 4)
+
+
 def sentences(
-    spreads: Mapping[str, float], rows: int, seeds: int, minutes_a_run: float | None
+    spreads: Mapping[str, float],
+    rows: int,
+    seeds: int,
+    minutes_a_run: float | None,
+    few_photos: Sequence[int] | None = None,
 ) -> list[str]:
     """What `seeds` seeds tell apart, and what 5, 2 and 1 points take.
 
-    Without a stored spread, the stated one. `minutes_a_run` = None leaves the time out.
+    Without a stored spread, the stated one, with what chance adds to it where `few` has fewer test
+    photos than there, `few_photos` [c] of each class; none where these are too few. None = as many.
+    `minutes_a_run` = None leaves the time out.
     """
     origin = "today's spread, from stored runs"
     if not spreads:
-        spreads = {"few": STATED_SPREAD}
+        stated = STATED_SPREAD if few_photos is None else stated_spread(few_photos)
+        if stated is None:
+            return [_too_few(few_photos or ())]
+        spreads = {"few": stated}
         origin = "a stated spread, that of few at smoke in the published table; no two stored seeds"
+        if stated > STATED_SPREAD:
+            origin = (
+                f"at most about, by chance over {counted(sum(few_photos or ()), 'test photo')} and"
+                f" the spread of few at smoke in the published table, {100 * STATED_SPREAD:.1f}; no"
+                " two stored seeds"
+            )
     lines = []
     for title, spread in spreads.items():
         if 100 * spread < LEAST_TOLD:
@@ -102,6 +133,19 @@ def sentences(
             f" {'; '.join(prices)} ({rows} rows, spread over seeds {100 * spread:.1f}: {origin})"
         )
     return lines
+
+
+def _too_few(photos: Sequence[int]) -> str:
+    """That nothing is known before the first runs, since `few` has so few test photos [c]."""
+    total = sum(photos)
+    if not total:
+        return "power in few: unknown, as few has no test photo here"
+    return (
+        "power in few: unknown before two seeds are stored, as few has"
+        f" {counted(total, 'test photo')} here, of {counted(len(photos), 'class', 'classes')}: one"
+        f" photo moves it by about {100 / total:.0f} points, so that seeds differ by far more than"
+        f" the {100 * STATED_SPREAD:.1f} points of the published table"
+    )
 
 
 def of_first_two(made: Board, metric: str) -> str:

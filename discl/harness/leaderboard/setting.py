@@ -106,6 +106,18 @@ def _test_photos(result: Result) -> dict[str, tuple[int, int]]:
     }
 
 
+def few_test_photos(spec: Benchmark) -> list[int]:
+    """Test photos of each few-shot class that has any, of a benchmark whose data lies here, [c]."""
+    from discl.harness.run.assembly import Bench  # imports torch
+
+    bench = Bench(spec)
+    count = len(bench.dataset.classes)
+    tested = bench.dataset.split(id_test_split(bench.dataset.splits)).labels
+    few = SHOTS[spec.metrics.shots].members(np.bincount(bench.train.labels, minlength=count))["few"]
+    photos = np.bincount(tested, minlength=count)[few]
+    return [int(each) for each in photos if each]
+
+
 def conditions_of(spec: Benchmark) -> tuple[str, ...]:
     """The same of a benchmark whose data lies here, before anything is run."""
     from discl.harness.run.assembly import Bench  # imports torch

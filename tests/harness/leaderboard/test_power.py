@@ -15,6 +15,7 @@ from discl.harness.leaderboard.power import (
     seeds_needed,
     sentences,
     spreads_of,
+    stated_spread,
     told_apart,
 )
 from tests.reports import ALL, FEW, comparison_of, result
@@ -58,6 +59,25 @@ def test_a_plan_of_one_seed_without_runs_states_a_spread_and_claims_nothing() ->
     assert "minutes" not in line
     (line,) = sentences({"few": 2.0}, 9, 1, 1.0)
     assert "1 point: more than 2,000 seeds (" in line
+
+
+def test_a_stated_spread_is_not_borrowed_for_a_handful_of_test_photos() -> None:
+    (line,) = sentences({}, 4, 3, 1.0, [1, 3])
+    assert line.startswith("power in few: unknown before two seeds are stored, as few has 4 test")
+    assert "one photo moves it by about 25 points" in line
+    assert sentences({}, 4, 3, 1.0, []) == ["power in few: unknown, as few has no test photo here"]
+    assert sentences({}, 4, 3, 1.0, [1000] * 3) == sentences({}, 4, 3, 1.0)
+    assert sentences({"few": 0.02}, 4, 3, 1.0, [1, 3]) == sentences({"few": 0.02}, 4, 3, 1.0)
+
+
+@pytest.mark.parametrize("photos", [[50, 50], [40, 200, 60]])
+def test_few_test_photos_add_what_chance_does_to_a_mean_of_recalls(photos: list[int]) -> None:
+    random = np.random.default_rng(0)
+    recalls = np.mean([random.binomial(n, 0.5, 20_000) / n for n in photos], axis=0)
+    spread = stated_spread(photos)
+    assert spread == pytest.approx(math.hypot(STATED_SPREAD, recalls.std()), rel=0.03)
+    (line,) = sentences({}, 4, 3, 1.0, photos)
+    assert f"spread over seeds {100 * (spread or 0):.1f}: at most about, by chance over" in line
 
 
 def test_a_report_says_how_many_seeds_would_tell_its_first_two_apart() -> None:
