@@ -111,6 +111,11 @@ class Embedding:
         """Training steps of all words."""
         return self.recipe.steps * len(self.classes)
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether all words were learned before."""
+        return (self.folder / LIST).is_file()
+
     def learn(self, progress: Progress) -> LearnedWords:
         """Learn the words that are missing; at once where none is.
 

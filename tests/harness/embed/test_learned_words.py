@@ -1,5 +1,6 @@
 """`discl embed`: one word a class, kept by what it was learned from."""
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from discl.cli import main
+from discl.cli import embed, main
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import CaptionContext, Request
@@ -125,6 +126,19 @@ def test_what_cannot_be_learned_is_refused_before_any_work(
     result = CliRunner().invoke(main, ["embed", "cifar10_lt", *args], env=env)
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_steps_and_their_time_are_told_before_they_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embed, "TOLD_SECONDS", 0.0)
+    args = ["embed", "cifar10_lt", "--steps", "3", "--batch", "1"]
+    args += ["--set", "hard_rule.max_class_images=6"]
+    said = [
+        CliRunner().invoke(main, args, env={"DISCL_HOME": str(tmp_path)}).stderr for _ in range(2)
+    ]
+    assert re.search(r"1 word, 3 steps each: 3 steps\n(.*\n)*.* 2/3, about 0:\d\d left", said[0])
+    assert "steps each" not in said[1]  # there they are
 
 
 def test_words_learned_with_an_adapter_or_in_half_precision_are_others(
