@@ -15,6 +15,8 @@ from discl.parts.generators.pipeline import Pipeline
 if TYPE_CHECKING:
     from discl.parts.generators.base.pipelines.choose import Choice
 
+_IMAGE_GUIDANCE = (1.0, 2.2)
+
 
 class Edit(Pipeline):
     """Diffusion that is told what to change in a photo, with a meaning of levels by the model.
@@ -43,7 +45,9 @@ class Edit(Pipeline):
     version = 1
     edits = True
 
-    def __init__(self, image_guidance: tuple[float, float] = (1.0, 2.2), **settings: Any) -> None:
+    def __init__(
+        self, image_guidance: tuple[float, float] = _IMAGE_GUIDANCE, **settings: Any
+    ) -> None:
         """Settings, beside those of `pipeline`:
 
         `image_guidance`: (at level 0, at level 100), InstructPix2Pix's weight of the photo.
@@ -63,6 +67,11 @@ class Edit(Pipeline):
 
     def _check_choice(self, choice: Choice) -> None:
         super()._check_choice(choice)
+        if choice.form.axis != IMAGE_GUIDANCE and self.image_guidance != _IMAGE_GUIDANCE:
+            raise UserError(
+                f"generator.image_guidance = {list(self.image_guidance)} has no effect on"
+                f" {choice.kind.__name__}, which takes no weight of the photo; leave it out"
+            )
         guided = self.guidance is None or self.guidance > 1
         if choice.form.axis == IMAGE_GUIDANCE and not guided:
             raise UserError(

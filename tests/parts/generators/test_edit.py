@@ -172,6 +172,12 @@ def test_without_text_guidance_there_would_be_none_by_the_photo(tmp_path: Path) 
         _generator(folder, arguments={"image_guidance_scale": 1.5}).identity()
 
 
+def test_a_weight_of_the_photo_that_a_class_does_not_take_is_refused() -> None:
+    with pytest.raises(UserError, match="has no effect on StableDiffusionImg2ImgPipeline"):
+        Edit(image_guidance=(1.0, 3.0)).identity()
+    assert Edit(image_guidance=(1.0, 2.2)).identity() == Edit().identity()
+
+
 def test_a_plan_says_what_levels_of_image_guidance_cost(tmp_path: Path) -> None:
     part = _generator(_holding(tmp_path, "StableDiffusionInstructPix2PixPipeline"), steps=20)
     assert any("from 1 to 2.2, and take all 20 steps each" in note for note in part.notes)

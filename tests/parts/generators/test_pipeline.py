@@ -371,6 +371,12 @@ def test_arguments_reach_the_call_and_the_identity() -> None:
     assert bound.identity()["parameters"] == {"arguments": {"eta": 1.0}}
 
 
+def test_a_class_for_other_checkpoints_is_answered_in_a_sentence() -> None:
+    part = _generator(pipeline_class="StableDiffusionXLImg2ImgPipeline", steps=2)
+    with pytest.raises(UserError, match=r"refuses the call .*generator\.pipeline_class"):
+        part.make([Request(0, CAT, 3)], PHOTOS[:1])
+
+
 def test_guidance_that_a_distilled_checkpoint_ignores_is_refused(folders: Any) -> None:
     part = _generator(folders("flux_schnell"), text_guidance=3.5)
     with pytest.raises(UserError, match="was distilled without guidance"):

@@ -150,11 +150,11 @@ class PipelineCalls:
     def _answer(self, given: dict[str, Any]) -> Any:
         try:
             return self.pipeline(**given)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{type(self.pipeline).__name__} refuses the call"
-                f" ({reason(error)[:LONGEST_SHOWN]}); change generator.size, generator.steps or"
-                " generator.arguments"
+                f" ({reason(error)[:LONGEST_SHOWN]}); change generator.size, generator.steps,"
+                " generator.arguments or generator.pipeline_class"
             ) from error
 
     def _at(self, pixels: Photos, count: int, cut: tuple[int, int]) -> Photos:
