@@ -61,6 +61,12 @@ class Embedding:
                 f"generator {bench.spec.generator['name']!r} has no text encoder that could learn a"
                 " word; set generator.name = 'img2img' or 'inpaint'"
             )
+        for name in ("ip_adapter", "controlnet"):
+            if getattr(generator.additions, name):
+                raise UserError(
+                    f"generator.{name} shows the denoiser the photo that a word is to be learned"
+                    " from; leave it out where words are learned, and set it where images are made"
+                )
         if not len(bench.hard):
             raise UserError(
                 f"the hard rule {bench.hard_photos.bound.name!r} selects no photo of"

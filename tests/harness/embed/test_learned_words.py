@@ -115,6 +115,7 @@ def test_another_recipe_or_other_photos_are_other_words(embedding: Any) -> None:
     [
         (["--set", "generator.name=blend"], "generator 'blend' has no text encoder"),
         (["--set", "hard_rule.max_class_images=1"], "selects no photo"),
+        (["--set", 'generator.ip_adapter={file="x"}'], "leave it out where words are learned"),
         (["--steps", "0"], "--steps 0: takes at least 1"),
         (["--template", "a photo"], "write {token} once"),
     ],
