@@ -36,8 +36,8 @@ def tables() -> str:
     lines = [
         f"## Driven (diffusers {__version__})",
         "",
-        "Equal: images were compared with single calls of the class, on a small checkpoint of random",
-        'weights, to 2 of 255; "no" means that the class was not run.',
+        "Equal: images were compared with single calls of the class, on a small checkpoint of",
+        'random weights, to 2 of 255; "no" means that the class was not run.',
         "",
         *_table(
             ["class", "generator", "a level is", "equal", "LoRA", "quantised", "remarks"], driven
