@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,8 @@ def add_lora(pipeline: Any, settings: Sequence[LoraSetting], merged: bool) -> No
     if not hasattr(pipeline, "load_lora_weights"):
         raise UserError(f"generator.lora: {type(pipeline).__name__} takes no LoRA; leave it out")
     names = [f"lora_{place}" for place in range(len(settings))]
-    with without_warnings():
+    with without_warnings(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft warns of a second adapter, which is meant
         for name, setting in zip(names, settings, strict=True):
             _load(pipeline, name, setting)
         pipeline.set_adapters(names, [setting.scale for setting in settings])
