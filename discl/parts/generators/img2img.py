@@ -29,6 +29,7 @@ from discl.parts.generators.base.schedulers import check_name, revision
 from discl.parts.generators.base.setting_checks import (
     at_least_one,
     check_device,
+    check_negative_prompts,
     check_rescale,
     check_text_guidance,
     checked_size,
@@ -208,6 +209,7 @@ class Img2Img:
         self.text_guidance_at = guidance_by_level(text_guidance_at)
         self.most_guidance = max([text_guidance, *self.text_guidance_at.values()])
         check_rescale(guidance_rescale, self.most_guidance)
+        check_negative_prompts(negative_prompts, self.most_guidance)
         check_device(device)
         self.additions = read_additions(
             *(lora, textual_inversion, ip_adapter, controlnet, scheduler_arguments),

@@ -365,6 +365,10 @@ def test_what_is_added_is_in_the_identity_by_the_bytes_of_its_files(
         ({"quantised": "torchao-int4"}, "did you mean 'torchao-int8'"),
         ({"quantised": "torchao-int8", "gguf": "a.gguf"}, "leave out generator.quantised"),
         ({"text_guidance_at": {"100": 2.0}}, "takes levels from 0 to 99"),
+        (
+            {"text_guidance": 1.0, "negative_prompts": "x.json"},
+            "negative_prompts = 'x.json' has no",
+        ),
         ({"text_guidance_at": {"50": "2"}}, "text_guidance_at.50 = '2': it takes a number"),
         ({"text_guidance_at": {"50": -1}}, "generator.text_guidance_at.50 = -1"),
         ({"scheduler_arguments": {"a": float("nan")}}, "scheduler_arguments.a = nan"),

@@ -41,6 +41,15 @@ def check_rescale(guidance_rescale: float, text_guidance: float) -> None:
         )
 
 
+def check_negative_prompts(file: str, text_guidance: float) -> None:
+    """Raises UserError for a file of negative prompts that no guidance moves away from."""
+    if file and text_guidance <= 1:
+        raise UserError(
+            f"generator.negative_prompts = {file!r} has no effect at generator.text_guidance ="
+            f" {text_guidance}, which means no guidance; raise that, or leave this out"
+        )
+
+
 def at_least_one(key: str, given: int, what: str) -> None:
     """Raises UserError for a number below 1."""
     if given < 1:
