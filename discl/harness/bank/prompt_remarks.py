@@ -56,6 +56,7 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
             prompts.setdefault(text, asked)
             if sources.have_targets:
                 captions.setdefault(sources.caption_of(position, text), asked)
+    _check_words(bench, [*prompts])
     yield from _without_words(bench, of_class)
     yield from _cut(bench, _Texts(prompts, "prompt", "the generator", bench.generator))
     yield from _of_generator(bench, [*prompts])
@@ -66,6 +67,27 @@ def prompt_remarks(bench: Bench) -> Iterator[str]:
             bench, _Texts(negatives, "negative prompt", "the generator", bench.generator)
         )
     yield from _cut(bench, _Texts(captions, "caption", "the scorer", bench.scorer))
+
+
+def _check_words(bench: Bench, prompts: Sequence[str]) -> None:
+    """Raises UserError for words that were learned for prompts and the generator does not know."""
+    part: Any = bench.spec.part("prompts").build()
+    used = [
+        word
+        for word in getattr(part, "learned_words", ())
+        if any(word in prompt for prompt in prompts)
+    ]
+    try:
+        known = getattr(bench.generator, "words", ())
+    except UserError:  # a file cannot be read, which is said where it is used
+        return
+    if missing := [word for word in used if word not in known]:
+        raise UserError(
+            f"{len(missing)} of {len(used)} words of prompts.words = {part.words!r} are none to the"
+            f" generator ({_some(missing)}), which would read them in pieces; set"
+            " generator.textual_inversion.file to that folder as well, with a generator that takes"
+            " it, such as 'img2img'"
+        )
 
 
 def _of_generator(bench: Bench, prompts: Sequence[str]) -> Iterator[str]:

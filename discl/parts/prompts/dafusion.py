@@ -52,6 +52,11 @@ class DaFusion:
             found.setdefault(word.name, []).append(word)
         return found
 
+    @property
+    def learned_words(self) -> tuple[str, ...]:
+        """The words that prompts are written with, which a generator has to be told of."""
+        return tuple(word.token for words in self._words.values() for word in words)
+
     def identity(self) -> dict[str, Any]:
         tokens = {name: words[-1].token for name, words in self._words.items()}
         alike = [word for words in self._words.values() if len(words) > 1 for word in words]

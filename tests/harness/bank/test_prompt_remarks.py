@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from discl.config.load import load
 from discl.core.errors import UserError
 from discl.core.interfaces import Split, TextsRead
+from discl.core.seals import sealed_text
 from discl.harness.bank.prompt_remarks import prompt_remarks, remarks_before_images
 from discl.harness.run.assembly import Bench
 from tests.banks import InlineExecutor
@@ -144,6 +145,20 @@ def test_settings_that_no_prompt_uses_are_named(tmp_path: Path) -> None:
         " (dgo): a prompt gets the negative prompt of the class whose name it holds; correct the"
         " names, or use '*'",
     ]
+
+
+def test_learned_words_that_the_generator_does_not_know_are_refused(tmp_path: Path) -> None:
+    word = {"name": "dog", "token": "<dog>", "file": "dog.safetensors", "sha256": "0"}
+    (tmp_path / "words.json").write_text(sealed_text({"description": {}, "words": [word]}))
+    save_file({"<dog>": torch.zeros(1, 8)}, tmp_path / "dog.safetensors")
+    settings = [
+        "generator.name=img2img",
+        f'prompts={{name="dafusion", words="{tmp_path}"}}',
+    ]
+    with pytest.raises(UserError, match=r"1 of 1 words .*\(<dog>\), which would read them in pi"):
+        list(prompt_remarks(_bench("cifar10_lt", "dog", "cat", settings=settings)))
+    told = [*settings, f"generator.textual_inversion.file={tmp_path}"]
+    assert [*prompt_remarks(_bench("cifar10_lt", "dog", "cat", settings=told))] == []
 
 
 def test_a_part_that_cannot_be_loaded_here_says_nothing_of_texts() -> None:
