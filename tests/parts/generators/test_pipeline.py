@@ -1,6 +1,7 @@
 """The generator that calls diffusers' own pipelines, against single calls of them."""
 
 import json
+import threading
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,6 +162,26 @@ def test_a_level_takes_its_steps_however_a_class_rounds_its_strength(name: str) 
             xl = int(steps * strength)
             flux = steps - int(max(steps - min(steps * strength, steps), 0))
             assert (xl if "XL" in name else flux) == wanted
+
+
+def test_chance_that_another_thread_draws_meanwhile_is_not_the_schedulers() -> None:
+    part = _generator(steps=2)
+    expected = part.make(REQUESTS[:1], PHOTOS[:1]).images
+    step, stop = threading.Event(), threading.Event()
+
+    def draw() -> None:
+        while not stop.is_set():
+            torch.rand(1)
+            step.set()
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        assert step.wait(10)
+        assert np.array_equal(part.make(REQUESTS[:1], PHOTOS[:1]).images, expected)
+    finally:
+        stop.set()
+        other.join()
 
 
 # ---------------------------------------------------------------- work

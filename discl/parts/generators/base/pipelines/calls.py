@@ -17,6 +17,7 @@ from discl.core.interfaces import Generated, Photos, Request
 from discl.core.progress import DENOISING, work
 from discl.parts.generators.base.fixed_batches import FixedBatches
 from discl.parts.generators.base.pipelines.arguments import takes
+from discl.parts.generators.base.pipelines.chance import draws
 from discl.parts.generators.base.pipelines.forms import STRENGTH, Form
 from discl.parts.generators.base.pixels import FLAGGED, NOT_FINITE
 
@@ -194,6 +195,7 @@ class _Watch:
         self.start: float | None = None  # the first timestep of the last call
         self._real = 0
         self._size = 0
+        self._drawn = False
         self._finite: NDArray[np.bool_] | None = None
         scheduler = pipeline.scheduler
         scheduler.step = self._counted(scheduler.step)
@@ -211,7 +213,9 @@ class _Watch:
             self.counts["denoiser_calls"] += 1
             self.counts["denoiser_images"] += self._real
             work().done(DENOISING, self._real)
-            return step(*given, **named)
+            answer, is_drawn = draws(step, *given, **named)
+            self._drawn |= is_drawn
+            return answer
 
         return counted
 
@@ -229,9 +233,9 @@ class _Watch:
     def during(self, real: int, size: int) -> Iterator[None]:
         """A call of `size` images, of which `real` are no filling."""
         self.start, self._finite, self._real, self._size = None, None, real, size
-        before = self._chance()
+        self._drawn = False
         yield
-        if any(not torch.equal(one, two) for one, two in zip(before, self._chance(), strict=True)):
+        if self._drawn:
             name = type(self.pipeline.scheduler).__name__
             raise UserError(
                 f"{type(self.pipeline).__name__} with {name} draws chance of its own, so that an"
@@ -239,11 +243,6 @@ class _Watch:
                 " checkpoint's model_index.json, or set stochastic_sampling to false in its"
                 " scheduler_config.json"
             )
-
-    def _chance(self) -> list[torch.Tensor]:
-        device = self.pipeline.device
-        states = [torch.get_rng_state()]
-        return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
 def _reason(made: _CallMade, row: int) -> str | None:
