@@ -2,6 +2,8 @@
 same.
 """
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from discl.config.load import load
 from discl.core.registry import bind
 from discl.engine.bank.leases import CellGrid
 from discl.harness.run.assembly import Bench
+from discl.testing import pipeline_checkpoints
 from tests import processes
 
 TINY = (
@@ -112,3 +115,51 @@ def test_the_order_of_the_photos_changes_no_byte(
                 one, bench.generator.steps, local, bench.image_maker, 3, lambda *_: None
             )
     assert bench.bank.digest() == diffused_alone
+
+
+@pytest.mark.slow(reason="four processes that load diffusers, one of which is killed")
+@pytest.mark.parametrize("generator", ["img2img", "pipeline"])
+def test_a_bank_of_flow_matching_is_the_same_by_two_workers_and_after_a_kill(
+    generator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pipeline_checkpoints.write("flux_dev", tmp_path / "checkpoint")
+    flow = (*DIFFUSION, f"generator.name={generator}", f"generator.checkpoint={folder}")
+    alone = _digest(tmp_path / "alone", flow, monkeypatch)
+    assert _by_process(tmp_path / "two", _build, flow, 2) == 0
+    assert _by_process(tmp_path / "killed", _build_until_killed, flow) == -signal.SIGKILL
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "killed"))
+    bench = Bench(load("cifar10_lt", settings=flow))
+    wanted = len(bench.wanted(bench.spec.levels))
+    left = bench.fill(bench.spec.levels, lambda *_: None).images
+    assert 0 < left < wanted
+    assert bench.bank.digest() == alone
+    monkeypatch.setenv("DISCL_HOME", str(tmp_path / "two"))
+    assert Bench(load("cifar10_lt", settings=flow)).bank.digest() == alone
+
+
+def _by_process(home: Path, call: Any, *arguments: Any) -> int:
+    home.mkdir()
+    log = home / "log"
+    return processes.begin(call, *arguments, log=log, environment={"DISCL_HOME": str(home)}).wait(
+        240
+    )
+
+
+def _build(settings: tuple[str, ...], workers: int) -> None:
+    bench = Bench(load("cifar10_lt", settings=settings))
+    executor = bind("executors", "local", {"workers": workers}).build()
+    bench.fill(bench.spec.levels, lambda *_: None, executor)
+
+
+def _build_until_killed(settings: tuple[str, ...]) -> None:
+    bench = Bench(load("cifar10_lt", settings=settings))
+    make, calls = bench.generator.make, list[int]()
+
+    def at_most_two(*arguments: Any) -> Any:
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(1)
+        return make(*arguments)
+
+    bench.generator.make = at_most_two  # type: ignore[method-assign]
+    bench.fill(bench.spec.levels, lambda *_: None)
