@@ -6,8 +6,8 @@
 
 (a) `ours`: the generator `img2img`. (b) `loop`: diffusers' own pipeline, one image a call, its text
 encoded again. (c) `bare`: nothing but the transformer, as many forwards of the same shape as (a)
-made. The three in turn in one process, by processor seconds of one thread, or by the clock with more
-`--threads`. Levels and variants are the paper's: 50 to 90 in tens, eight images a photo and level.
+made. The three in turn in one process, by processor seconds of one thread, or by the clock where
+there are more `--threads`. Levels and variants are the paper's: 50 to 90 in tens, eight of each.
 """
 
 from __future__ import annotations
